@@ -1,0 +1,1 @@
+"""Export to TFLite, and recognition with LiteRT alone."""

@@ -1,0 +1,1 @@
+"""Landmark parquet to TFRecord data sets: conversion, statistics, scoring and filtering, without TensorFlow."""

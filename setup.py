@@ -1,0 +1,32 @@
+"""The distribution `fingerspelling`; Beam workers install only the base requirements and the extra `beam`."""
+
+from setuptools import setup
+
+BEAM = ["apache-beam[gcp,dask]>=2.70,<3"]
+TRAIN = ["keras>=3.12,<4", "python-Levenshtein>=0.26,<1"]
+INFERENCE = ["ai-edge-litert>=2.0,<3", "python-Levenshtein>=0.26,<1"]
+
+setup(
+    name="fingerspelling",
+    version="0.1.0",
+    description="From hand, face and body landmarks to text: conversion, training and TFLite export",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.14",
+    packages=["pipeline", "training", "inference"],
+    install_requires=[
+        "google-crc32c>=1.5,<2",
+        "isal>=1.6,<2",
+        "numpy>=1.26,<3",
+        "pyarrow>=17,<26",
+        "rich>=13,<16",
+    ],
+    extras_require={
+        "beam": BEAM,
+        "train-cpu": [*TRAIN, "tensorflow-cpu>=2.20,<2.22"],
+        "train-gpu": [*TRAIN, "tensorflow[and-cuda]>=2.20,<2.22"],
+        # On TPUs Keras computes with JAX; tf.data still reads and augments, on the host.
+        "train-tpu": [*TRAIN, "tensorflow-cpu>=2.20,<2.22", "jax[tpu]>=0.5,<1"],
+        "inference": INFERENCE,
+        "test": ["hypothesis>=6,<7", "mypy>=1.10,<3", "pytest>=8,<10", "ruff>=0.9,<1"],
+    },
+)

@@ -1,0 +1,1 @@
+"""Training and scoring of the CTC transformer on the data sets that `pipeline` writes."""
