@@ -1,12 +1,12 @@
 """What every command shares: options, one-line errors, and progress.
 
-A user's mistake is a `UserError`: `run` prints it as one line and exits with status 1. Anything else is our mistake and keeps its
-traceback.
+A user's mistake is a `UserError`: `run` prints it as one line and exits with status 1. Anything else is our mistake and
+keeps its traceback.
 """
 
 import argparse
 import difflib
-import os
+import pathlib
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -46,7 +46,7 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefa
 
 def _program_name() -> str:
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return f"python -m {spec.name}" if spec else os.path.basename(sys.argv[0])
+    return f"python -m {spec.name}" if spec else pathlib.Path(sys.argv[0]).name
 
 
 def run(main: Callable[[], None]) -> None:

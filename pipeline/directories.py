@@ -1,8 +1,8 @@
 """Output directories: each says what it is, and is complete or absent.
 
-Every stage writes one directory. `request.json` is written first: the kind of directory and what was asked for (options and
-the fingerprints of the inputs). `manifest.json` is written last; a directory without it is incomplete, and readers refuse it.
-The same request finds a complete directory done; another request never overwrites it.
+Every stage writes one directory. `request.json` is written first: the kind of directory and what was asked for (options
+and the fingerprints of the inputs). `manifest.json` is written last; a directory without it is incomplete, and readers
+refuse it. The same request finds a complete directory done; another request never overwrites it.
 """
 
 import contextlib
@@ -114,7 +114,7 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

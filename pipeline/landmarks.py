@@ -9,7 +9,7 @@ The indices are those of MediaPipe Holistic: https://github.com/google-ai-edge/m
 import numpy as np
 
 _MIDDLE_FACE = (0, 1, 2, 13, 14, 17)
-# Each (right side, left side) pair of face points mirrors into the other; the first pair is the nostrils, the rest lips.
+# Each (right side, left side) pair of face points mirrors into the other; the first pair: the nostrils, the rest: lips.
 _FACE_PAIRS = (
     *((98, 327), (37, 267), (39, 269), (40, 270), (61, 291), (78, 308), (80, 310), (81, 311), (82, 312), (84, 314)),
     *((87, 317), (88, 318), (91, 321), (95, 324), (146, 375), (178, 402), (181, 405), (185, 409), (191, 415)),

@@ -1,0 +1,80 @@
+"""The table of recognised text and scores, one row a sequence, joined to anything else by `sequence_id`.
+
+A CSV file in UTF-8 with a header, floats in their shortest exact form.
+"""
+
+import csv
+import dataclasses
+import pathlib
+from collections.abc import Iterable
+
+from pipeline import directories
+from pipeline.commands import UserError
+
+FILE_NAME = "scores.csv"
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One scored sequence; `score` is (N - D) / N with N the target's characters and D the edits, at most 1."""
+
+    sequence_id: int
+    participant_id: int
+    split: str
+    num_frames: int
+    passes_length_rule: bool
+    target: str
+    recognised: str
+    score: float
+
+    @property
+    def exact(self) -> bool:
+        return self.target == self.recognised
+
+
+_COLUMNS = (*(field.name for field in dataclasses.fields(Row)), "exact")
+
+
+def write(path: pathlib.Path, rows: Iterable[Row]) -> None:
+    with directories.replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(_COLUMNS)
+        for row in rows:
+            writer.writerow([int(value) if isinstance(value, bool) else value for value in _values(row)])
+
+
+def read(path: pathlib.Path) -> dict[int, Row]:
+    """Rows by `sequence_id`. Raises `UserError` for a missing file, other columns, bad values or a repeated id."""
+    rows: dict[int, Row] = {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            if tuple(reader.fieldnames or ()) != _COLUMNS:
+                raise UserError(f"{path}: expected the columns {', '.join(_COLUMNS)}")
+            for values in reader:
+                row = _row(values)
+                if row.sequence_id in rows:
+                    raise UserError(f"{path}: sequence {row.sequence_id} is listed twice")
+                rows[row.sequence_id] = row
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path}, line {reader.line_num}: {error}") from error
+    return rows
+
+
+def _values(row: Row) -> tuple:
+    return (*dataclasses.astuple(row), row.exact)
+
+
+def _row(values: dict[str, str]) -> Row:
+    return Row(
+        sequence_id=int(values["sequence_id"]),
+        participant_id=int(values["participant_id"]),
+        split=values["split"],
+        num_frames=int(values["num_frames"]),
+        passes_length_rule=values["passes_length_rule"] == "1",
+        target=values["target"],
+        recognised=values["recognised"],
+        score=float(values["score"]),
+    )

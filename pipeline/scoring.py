@@ -1,0 +1,37 @@
+"""Scores of recognised text, and greedy CTC decoding. No framework: lists, numpy and python-Levenshtein."""
+
+from collections.abc import Iterable
+
+import Levenshtein
+import numpy as np
+
+from pipeline import vocabulary
+
+
+def score(target: str, recognised: str) -> float:
+    """(N - D) / N of one sequence: N characters in the target, D edits (insertions, deletions, substitutions).
+
+    At most 1; negative when more edits than characters are needed. The target must not be empty.
+    """
+    return (len(target) - Levenshtein.distance(target, recognised)) / len(target)
+
+
+def pooled_score(pairs: Iterable[tuple[str, str]]) -> float:
+    """(N - D) / N over a corpus of (target, recognised) pairs, N and D summed over all: the competition's metric.
+
+    Raises:
+      ValueError: there are no target characters.
+    """
+    characters = edits = 0
+    for target, recognised in pairs:
+        characters += len(target)
+        edits += Levenshtein.distance(target, recognised)
+    if not characters:
+        raise ValueError("no target characters to score")
+    return (characters - edits) / characters
+
+
+def greedy_decode(best_T: np.ndarray) -> str:
+    """Text of the most probable class of each frame: repeats merged, then blanks removed, the last run included."""
+    starts_run = np.diff(best_T, prepend=-1) != 0
+    return vocabulary.decode(best_T[starts_run & (best_T != vocabulary.BLANK)])
