@@ -1,0 +1,205 @@
+"""Leaves out of a dataset the sequences that a recogniser reads badly: accidental taps and wrong phrases.
+
+    python -m pipeline.filter --dataset out/dataset --scores out/scores --output out/dataset-filtered
+
+Training and validation sequences that score below the threshold are dropped and listed in dropped.jsonl; the test
+split is copied whole. The result is a dataset like any other, with its own statistics.
+"""
+
+import argparse
+import collections
+import dataclasses
+import hashlib
+import math
+import os
+import pathlib
+from collections.abc import Iterable
+
+import numpy as np
+
+from pipeline import commands, dataset, directories, score_table
+from pipeline.commands import UserError
+from pipeline.convert import positive
+from pipeline.dataset import Dataset, Shard, ShardWriter
+from pipeline.score_table import Row
+from pipeline.splits import SPLITS, TEST, TRAIN
+
+SCORES_KIND = "scores"
+DROPPED = "dropped.jsonl"
+LOW_SCORE = "low_score"
+
+_BINS = 100
+# Beyond these no valley is believed: below, hardly anything is dropped; above, good sequences are.
+_LOWEST, _HIGHEST = 0.1, 0.5
+
+
+def choose_threshold(scores: Iterable[float]) -> float:
+    """The score that best divides the bad sequences from the good: Otsu's threshold, between 0.1 and 0.5.
+
+    The scores, cut off at 0 and 1, are counted in bins of 0.01. The threshold is the bin edge that makes the variance
+    between the two sides greatest (N. Otsu, 1979); of equally good edges, which enclose an empty valley, the middle. It
+    is chosen from the scores alone: nothing here knows which sequences are bad. Without scores: the lowest.
+    """
+    counts, edges = np.histogram(np.clip(np.fromiter(scores, np.float64), 0, 1), _BINS, (0, 1))
+    centres = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts)[:-1]
+    above = counts.sum() - below
+    sum_below = np.cumsum(counts * centres)[:-1]
+    sum_above = (counts * centres).sum() - sum_below
+    difference = sum_below / np.maximum(below, 1) - sum_above / np.maximum(above, 1)
+    between = below * above * np.square(difference)
+    best = np.flatnonzero(np.isclose(between, between.max(), rtol=1e-9, atol=0))
+    threshold = float(edges[1:-1][best].mean()) if between.max() > 0 else 0.0
+    return round(min(max(threshold, _LOWEST), _HIGHEST), 3)
+
+
+@dataclasses.dataclass(frozen=True)
+class FilterShard:
+    """Makes one shard of `output` from the record files of the same shard of `parent`."""
+
+    parent: pathlib.Path
+    scores: pathlib.Path
+    output: pathlib.Path
+    threshold: float
+
+    def __call__(self, shard: Shard) -> None:
+        """Raises `UserError` for a sequence without a score, or one scored as something else."""
+        parent = Dataset.open(self.parent)
+        rows = score_table.read(self.scores)
+        with ShardWriter(self.output, shard) as writer:
+            for split in SPLITS:
+                for file in parent.record_files(split):
+                    if file.name not in shard.files:
+                        continue
+                    for sequence in parent.read_file(file):
+                        row = _row(rows, self.scores, sequence.sequence_id, split, sequence.label)
+                        if split == TEST or row.score >= self.threshold:
+                            writer.write(split, sequence)
+                        else:
+                            writer.reject(row.sequence_id, LOW_SCORE, **_why(row))
+
+
+def _row(rows: dict[int, Row], table: pathlib.Path, sequence_id: int, split: str, label: str) -> Row:
+    row = rows.get(sequence_id)
+    if row is None:
+        raise UserError(f"{table} has no score of sequence {sequence_id}: score the dataset again")
+    if (row.split, row.target) != (split, label):
+        raise UserError(
+            f"{table}: sequence {sequence_id} is {row.target!r} in {row.split}, in the dataset {label!r} in {split}:"
+            " score the dataset again"
+        )
+    return row
+
+
+def _why(row: Row) -> dict:
+    names = ("split", "participant_id", "score", "target", "recognised")
+    return {name: getattr(row, name) for name in names}
+
+
+def filter_dataset(
+    parent: pathlib.Path, scores: pathlib.Path, output: pathlib.Path, *, threshold: float | None, workers: int
+) -> None:
+    """Makes the dataset `output`; finds a complete one done.
+
+    Args:
+      threshold: chosen from the training split's scores where None.
+
+    Raises:
+      UserError: `parent` or `scores` is no such directory; the scores are of another dataset, incomplete, or of unknown
+        sequences; nothing is left to train on.
+    """
+    source = Dataset.open(parent)
+    if directories.read_manifest(scores, SCORES_KIND).get("dataset") != source.fingerprint:
+        raise UserError(f"{scores} holds the scores of another dataset than {parent}: score this one")
+    table = scores / score_table.FILE_NAME
+    rows = score_table.read(table)
+    _check_rows(rows, table, source)
+    chosen = "given" if threshold is not None else "chosen from the training scores"
+    if threshold is None:
+        threshold = choose_threshold(row.score for row in rows.values() if row.split == TRAIN)
+    request = directories.Request(
+        dataset.KIND,
+        {
+            "from": "filter",
+            "task": dataset.TASK,
+            "parent": source.fingerprint,
+            "scores_sha256": hashlib.sha256(table.read_bytes()).hexdigest(),
+            "threshold": threshold,
+            "threshold_was": chosen,
+        },
+    )
+    if directories.prepare(output, request):
+        print(f"{output} is already complete")
+        return
+    from pipeline import transforms  # Apache Beam takes seconds to import: only when there is work to do
+
+    groups = [[file["name"] for file in shard["files"]] for shard in source.manifest["shards"]]
+    shards = dataset.shards_of(request, groups)
+    transforms.make_shards(
+        FilterShard(parent, table, output, threshold), shards, directory=output, workers=workers, title="filtering"
+    )
+    reports = dataset.read_reports(output, shards)
+    dropped = [row for report in reports for row in report.rejected]
+    participants = {who: split for split in SPLITS for who in source.participants(split)}
+    by_participant = collections.Counter(row["participant_id"] for row in dropped)
+    content = {
+        "parent": {"path": str(parent), "fingerprint": source.fingerprint},
+        "dropped": {split: sum(row["split"] == split for row in dropped) for split in SPLITS},
+        "dropped_by_participant": {str(who): by_participant[who] for who in sorted(participants)},
+    }
+    dataset.finish(output, request, reports, participants=participants, content=content, rejected_name=DROPPED)
+    print(_summary(output, threshold, chosen, source))
+
+
+def _check_rows(rows: dict[int, Row], table: pathlib.Path, source: Dataset) -> None:
+    """With this, and a score of every sequence, which the shards check, no score is left over."""
+    total = sum(source.count(split) for split in SPLITS)
+    if len(rows) != total:
+        raise UserError(f"{table} has {len(rows)} scores, the dataset {total} sequences: score the dataset again")
+    bad = next((row for row in rows.values() if not math.isfinite(row.score)), None)
+    if bad:
+        raise UserError(f"{table}: the score of sequence {bad.sequence_id} is {bad.score}")
+
+
+def _summary(output: pathlib.Path, threshold: float, chosen: str, source: Dataset) -> str:
+    result = Dataset.open(output)
+    kept = ", ".join(f"{result.count(split):,} of {source.count(split):,} {split}" for split in SPLITS)
+    return (
+        f"{output}: kept {kept}; threshold {threshold} ({chosen})\n"
+        f"next: python -m training.train --dataset {output} --output RUN --preset final"
+    )
+
+
+def main() -> None:
+    parser = commands.Parser(__doc__)
+    parser.add_argument("--dataset", type=pathlib.Path, required=True, help="dataset to filter")
+    parser.add_argument("--scores", type=pathlib.Path, required=True, help="scores of that dataset (training.score)")
+    parser.add_argument(
+        "--output", type=pathlib.Path, required=True, help="directory for the result: new, or unfinished"
+    )
+    parser.add_argument(
+        "--threshold",
+        type=_threshold,
+        default="auto",
+        metavar="auto|SCORE",
+        help="drop what scores below this; auto: from the distribution of the training scores",
+    )
+    parser.add_argument("--workers", type=positive, default=os.cpu_count() or 1, help="processes to filter with")
+    args = parser.parse_args()
+    filter_dataset(args.dataset, args.scores, args.output, threshold=args.threshold, workers=args.workers)
+
+
+def _threshold(text: str) -> float | None:
+    if text == "auto":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number")
+    return value
+
+
+if __name__ == "__main__":
+    commands.run(main)

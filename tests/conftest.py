@@ -1,0 +1,99 @@
+"""What the tests of several packages share: tiny data directories in the Kaggle layout."""
+
+import csv
+import dataclasses
+import json
+import pathlib
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import landmarks as lm
+from pipeline import vocabulary
+
+
+@dataclasses.dataclass(frozen=True)
+class Recording:
+    """A sequence of a test's data directory; (T, 100, 2) random landmarks with gaps where none are given."""
+
+    sequence_id: int
+    phrase: str = "abc"
+    participant_id: int = 1
+    file: str = "train_landmarks/1.parquet"
+    num_frames: int = 5
+    landmarks: np.ndarray | None = None
+
+    def array(self) -> np.ndarray:
+        if self.landmarks is not None:
+            return self.landmarks
+        random = np.random.default_rng(self.sequence_id)
+        landmarks = random.normal(0.5, 0.2, (self.num_frames, lm.NUM_POINTS, 2)).astype(np.float32)
+        landmarks[random.random(self.num_frames) < 0.2, lm.RIGHT_HAND] = np.nan
+        return landmarks
+
+
+def table(recordings: Iterable[Recording]) -> pa.Table:
+    """Wide columns: those needed, and a few more, in another order than the program's."""
+    arrays = [recording.array() for recording in recordings]
+    landmarks = np.concatenate([np.empty((0, lm.NUM_POINTS, 2), np.float32), *arrays])
+    columns = {"frame": np.concatenate([np.empty(0), *(np.arange(len(array)) for array in arrays)]).astype(np.int16)}
+    for point, name in reversed(list(enumerate(lm.POINT_NAMES))):
+        columns |= {f"{axis}_{name}": landmarks[:, point, i].copy() for i, axis in enumerate("xy")}
+        columns[f"z_{name}"] = np.zeros(len(landmarks), np.float32)
+    ids = [np.full(len(array), each.sequence_id) for each, array in zip(recordings, arrays, strict=True)]
+    columns["sequence_id"] = np.concatenate([np.empty(0, np.int64), *ids]).astype(np.int64)
+    return pa.table(columns)
+
+
+def write_metadata(data: pathlib.Path, recordings: Iterable[Recording]) -> None:
+    with (data / "train.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "file_id", "sequence_id", "participant_id", "phrase"])
+        for each in recordings:
+            stem = pathlib.Path(each.file).stem
+            writer.writerow([each.file, stem, each.sequence_id, each.participant_id, each.phrase])
+
+
+def write_data(data: pathlib.Path, recordings: Iterable[Recording], *, row_group_size: int = 7) -> pathlib.Path:
+    recordings = list(recordings)
+    (data / "train_landmarks").mkdir(parents=True, exist_ok=True)
+    (data / "character_to_prediction_index.json").write_text(json.dumps(vocabulary.CHARACTER_TO_INDEX))
+    write_metadata(data, recordings)
+    for file in sorted({each.file for each in recordings}):
+        pq.write_table(
+            table([each for each in recordings if each.file == file]), data / file, row_group_size=row_group_size
+        )
+    return data
+
+
+@pytest.fixture
+def kaggle_data(tmp_path: pathlib.Path) -> Callable[..., pathlib.Path]:
+    """`kaggle_data(recordings)` writes `tmp_path/data`; without recordings: 3 files, 4 signers, 12 sequences."""
+
+    def write(recordings: Iterable[Recording] | None = None, **options) -> pathlib.Path:
+        return write_data(tmp_path / "data", example() if recordings is None else recordings, **options)
+
+    return write
+
+
+def example() -> list[Recording]:
+    return [
+        Recording(
+            100 + i, f"word {'abcdefghijkl'[: i + 1]}", i % 4 + 1, f"train_landmarks/{i // 4 + 1}.parquet", i % 5 + 3
+        )
+        for i in range(12)
+    ]
+
+
+@pytest.fixture
+def recording() -> type[Recording]:
+    """The class `Recording`, for tests that say what their data directory holds."""
+    return Recording
+
+
+@pytest.fixture
+def example_recordings() -> list[Recording]:
+    return example()

@@ -1,0 +1,138 @@
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from pipeline import convert, directories, score_table
+from pipeline import filter as filter_command
+from pipeline.commands import UserError
+from pipeline.dataset import Dataset
+from pipeline.features import features
+from pipeline.score_table import Row
+from pipeline.splits import SplitRule
+
+# Of the example's twelve sequences: 100, 104, 108 are signer 1's, 101, .. signer 2's, and so on.
+LOW = {100: 0.0, 101: -0.5, 102: 0.1, 107: 0.19}
+RULE = SplitRule(validation_participants=(2,), test_participants=(3,))
+
+
+@pytest.fixture
+def parent(kaggle_data, tmp_path):
+    convert.convert(kaggle_data(), tmp_path / "dataset", RULE, num_shards=None, workers=1)
+    return Dataset.open(tmp_path / "dataset")
+
+
+def score(parent, path, *, low=LOW, left_out=(), more=(), of=None, **changes):
+    path.mkdir()
+    request = directories.Request("scores", {})
+    directories.prepare(path, request)
+    rows = [
+        Row(each.sequence_id, each.participant_id, split, each.num_frames, True, each.label, "?", 0.9)
+        for split in parent.splits
+        for each in parent.read(split)
+        if each.sequence_id not in left_out
+    ]
+    rows = [Row(**vars(row) | {"score": low.get(row.sequence_id, 0.9)} | changes) for row in rows]
+    score_table.write(path / score_table.FILE_NAME, [*rows, *more])
+    directories.complete(path, request, {"dataset": of or parent.fingerprint})
+    return path
+
+
+def run(parent, scores, output, threshold=0.2):
+    filter_command.filter_dataset(parent.path, scores, output, threshold=threshold, workers=1)
+    return Dataset.open(output)
+
+
+def ids(found, split):
+    return [each.sequence_id for each in found.read(split)]
+
+
+def test_low_scores_are_left_out_but_of_the_test_split(parent, tmp_path):
+    found = run(parent, score(parent, tmp_path / "scores"), tmp_path / "out")
+    assert ids(found, "train") == [sequence_id for sequence_id in ids(parent, "train") if sequence_id not in (100, 107)]
+    assert ids(found, "validation") == [105, 109]
+    assert ids(found, "test") == ids(parent, "test")
+    kept = np.concatenate([features(each.landmarks) for each in found.read("train")]).astype(np.float64)
+    np.testing.assert_allclose(found.mean, np.nanmean(kept, axis=0), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(found.std, np.nanstd(kept, axis=0), rtol=1e-6)
+    assert found.fingerprint != parent.fingerprint
+    assert [found.participants(split) for split in found.splits] == [[1, 4], [2], [3]]
+    manifest = found.manifest
+    assert manifest["settings"]["threshold"] == 0.2
+    assert manifest["settings"]["threshold_was"] == "given"
+    assert manifest["parent"]["fingerprint"] == parent.fingerprint
+    assert manifest["dropped"] == {"train": 2, "validation": 1, "test": 0}
+    assert manifest["dropped_by_participant"] == {"1": 1, "2": 1, "3": 0, "4": 1}
+    assert manifest["rejected"] == {"low_score": 3}
+    dropped = [json.loads(line) for line in (found.path / "dropped.jsonl").read_text().splitlines()]
+    assert [each["sequence_id"] for each in dropped] == [100, 101, 107]
+    assert dropped[0] == {
+        "sequence_id": 100,
+        "reason": "low_score",
+        "split": "train",
+        "participant_id": 1,
+        "score": 0.0,
+        "target": "word a",
+        "recognised": "?",
+    }
+
+
+def test_the_command(parent, tmp_path, capsys, monkeypatch):
+    scores = score(parent, tmp_path / "scores")
+    arguments = ["filter", "--dataset", str(parent.path), "--scores", str(scores), "--output", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--workers", "1"])
+    filter_command.main()
+    assert "kept 4 of 6 train, 2 of 3 validation, 3 of 3 test" in capsys.readouterr().out
+    filter_command.main()
+    assert "already complete" in capsys.readouterr().out
+    assert Dataset.open(tmp_path / "out").manifest["settings"]["threshold_was"] == "chosen from the training scores"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"of": "another"}, "holds the scores of another dataset"),
+        ({"left_out": (104,)}, "has 11 scores, the dataset 12 sequences"),
+        ({"more": [Row(5, 1, "train", 1, True, "a", "a", 1.0)]}, "has 13 scores, the dataset 12 sequences"),
+        (
+            {"left_out": (104,), "more": [Row(5, 1, "train", 1, True, "a", "a", 1.0)]},
+            "has no score of sequence 104: score the dataset again",
+        ),
+        ({"target": "else"}, "'else' in .*, in the dataset 'word"),
+        ({"split": "train"}, "in train, in the dataset .* in (test|validation)"),
+        ({"score": float("nan")}, "is nan"),
+        ({"low": dict.fromkeys(range(100, 112), 0.0)}, "no sequence to train on"),
+    ],
+)
+def test_scores_that_do_not_fit(parent, tmp_path, changes, message):
+    scores = score(parent, tmp_path / "scores", **changes)
+    with pytest.raises(UserError, match=message):
+        run(parent, scores, tmp_path / "out")
+    assert not (tmp_path / "out/manifest.json").exists()
+
+
+def test_a_directory_without_scores(parent, tmp_path):
+    with pytest.raises(UserError, match="is a dataset, expected a scores"):
+        run(parent, parent.path, tmp_path / "out")
+
+
+def test_the_threshold_lies_in_the_valley():
+    random = np.random.default_rng(0)
+    bad, good = random.normal(0.05, 0.08, 150), random.normal(0.85, 0.1, 850)
+    threshold = filter_command.choose_threshold([*bad, *good])
+    assert 0.3 <= threshold <= 0.5
+    assert filter_command.choose_threshold([0.0] * 5 + [0.4] * 5) == pytest.approx(0.205, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([], 0.1),
+        ([0.9] * 10, 0.1),
+        ([-3.0] * 5 + [0.02] * 5, 0.1),
+        ([0.6] * 5 + [1.0] * 5, 0.5),
+    ],
+)
+def test_the_threshold_keeps_within_its_bounds(scores, expected):
+    assert filter_command.choose_threshold(scores) == expected

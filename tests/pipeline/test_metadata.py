@@ -1,0 +1,74 @@
+import json
+
+import pytest
+
+from pipeline import metadata
+from pipeline.commands import UserError
+
+HEADER = "path,file_id,sequence_id,participant_id,phrase\n"
+
+
+def test_reads_the_kaggle_layout(kaggle_data, example_recordings):
+    table = metadata.read(kaggle_data())
+    assert table.source == "train"
+    assert table.paths == [f"train_landmarks/{i}.parquet" for i in (1, 2, 3)]
+    assert table.participants == [1, 2, 3, 4]
+    assert [entry.label for entry in table.entries.values()] == [each.phrase for each in example_recordings]
+
+
+def test_quotes_commas_spaces_and_other_alphabets_survive(tmp_path):
+    (tmp_path / "train.csv").write_text(
+        HEADER + 'a/./b.parquet,1,-5,1,"say ""hi"", you "\nb.parquet,1,6,1,é\n', encoding="utf-8"
+    )
+    first, second = metadata.read(tmp_path).entries.values()
+    assert (first.path, first.sequence_id, first.label) == ("a/b.parquet", -5, 'say "hi", you ')
+    assert second.label == "é"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "lacks the column path, sequence_id, participant_id, phrase"),
+        ("path,sequence_id,phrase\n", "lacks the column participant_id"),
+        (HEADER, "lists no sequences"),
+        (HEADER + "a.parquet,1,x7,1,hi\n", "line 2: sequence_id 'x7' is not an integer"),
+        (HEADER + "a.parquet,1,1.0,1,hi\n", "sequence_id '1.0' is not an integer"),
+        (HEADER + "a.parquet,1,9223372036854775808,1,hi\n", "is not an integer of 64 bits"),
+        (HEADER + "a.parquet,1,7,,hi\n", "participant_id '' is not an integer"),
+        (HEADER + "a.parquet,1,7\n", "line 2: expected 5 fields"),
+        (HEADER + "a.parquet,1,7,1,hi,there\n", "line 2: expected 5 fields"),
+        (HEADER + "a.parquet,1,7,1,hi\nb.parquet,2,8,1,a\nb.parquet,2,7,2,b\n", "line 4: sequence 7 is also on line 2"),
+        (HEADER + "../a.parquet,1,7,1,hi\n", "path '../a.parquet' is not a file inside"),
+        (HEADER + "b/../../a.parquet,1,7,1,hi\n", "is not a file inside the data directory"),
+        (HEADER + "/etc/passwd,1,7,1,hi\n", "is not a file inside the data directory"),
+        (HEADER + "..,1,7,1,hi\n", "is not a file inside the data directory"),
+        (HEADER + ",1,7,1,hi\n", "is not a file inside the data directory"),
+    ],
+)
+def test_bad_rows_are_one_clear_line(tmp_path, text, message):
+    (tmp_path / "train.csv").write_text(text)
+    with pytest.raises(UserError) as caught:
+        metadata.read(tmp_path)
+    assert message in str(caught.value)
+    assert "train.csv" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_directory_and_file(tmp_path):
+    with pytest.raises(UserError, match="no such directory"):
+        metadata.read(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"has no train\.csv"):
+        metadata.read(tmp_path)
+
+
+def test_not_text(tmp_path):
+    (tmp_path / "train.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="is not UTF-8 text"):
+        metadata.read(tmp_path)
+
+
+def test_another_vocabulary_is_refused(kaggle_data):
+    data = kaggle_data()
+    (data / "character_to_prediction_index.json").write_text(json.dumps({"a": 0}))
+    with pytest.raises(UserError, match="is not the vocabulary of this program"):
+        metadata.read(data)

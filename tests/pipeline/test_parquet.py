@@ -1,0 +1,109 @@
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import landmarks as lm
+from pipeline import parquet
+from pipeline.commands import UserError
+
+
+@pytest.mark.parametrize("row_group_size", [1, 2, 7, 1000])
+@pytest.mark.parametrize("batch_rows", [1, 3, 4096])
+def test_runs_are_whole_whatever_the_row_groups(kaggle_data, recording, monkeypatch, row_group_size, batch_rows):
+    monkeypatch.setattr(parquet, "_BATCH_ROWS", batch_rows)
+    recordings = [recording(5, num_frames=9), recording(3, num_frames=1), recording(8, num_frames=6)]
+    data = kaggle_data(recordings, row_group_size=row_group_size)
+    runs = list(parquet.read_runs(data / "train_landmarks/1.parquet"))
+    assert [sequence_id for sequence_id, _ in runs] == [5, 3, 8]
+    for (_, landmarks), each in zip(runs, recordings, strict=True):
+        assert landmarks.dtype == np.float32
+        np.testing.assert_array_equal(landmarks, each.array())
+
+
+def write(path, **columns):
+    """A file of two frames of sequence 7 in which each column counts up, but for `columns`; None: left out."""
+    table = {"sequence_id": pa.array([7, 7])} | {
+        name: pa.array([float(i), i + 0.5], pa.float32()) for i, name in enumerate(lm.COLUMNS)
+    }
+    table |= columns
+    pq.write_table(pa.table({name: column for name, column in table.items() if column is not None}), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (pa.array([0.25, None], pa.float32()), [0.25, np.nan]),
+        (pa.array([0.25, None], pa.float64()), [0.25, np.nan]),
+        (pa.array([0.25, 1e300], pa.float64()), [0.25, np.inf]),
+        (pa.array([np.nan, -np.inf], pa.float32()), [np.nan, -np.inf]),
+        (pa.array([0.25, 0.5], pa.float16()), [0.25, 0.5]),
+        (pa.array([3, None], pa.int64()), [3, np.nan]),
+        (pa.array([3, 4], pa.int8()), [3, 4]),
+        (pa.array([None, None], pa.float32()), [np.nan, np.nan]),
+    ],
+)
+def test_numbers_of_any_width_and_gaps(tmp_path, column, expected):
+    ((_, landmarks),) = parquet.read_runs(write(tmp_path / "a.parquet", y_face_17=column))
+    np.testing.assert_array_equal(landmarks[:, lm.CENTRE_POINT, 1], np.array(expected, np.float32))
+    assert landmarks[0, lm.CENTRE_POINT, 0] == lm.COLUMNS.index("x_face_17")
+
+
+@pytest.mark.parametrize("kind", [pa.int16(), pa.uint64(), pa.int32()])
+def test_ids_of_any_width(tmp_path, kind):
+    ((sequence_id, _),) = parquet.read_runs(write(tmp_path / "a.parquet", sequence_id=pa.array([7, 7], kind)))
+    assert sequence_id == 7
+
+
+def test_id_as_pandas_index(tmp_path):
+    """pandas stores a named index as a last column of that name."""
+    columns = {name: pa.array([0.5]) for name in lm.COLUMNS} | {"sequence_id": pa.array([9])}
+    table = pa.table(columns).replace_schema_metadata({"pandas": '{"index_columns": ["sequence_id"], "columns": []}'})
+    pq.write_table(table, tmp_path / "a.parquet")
+    ((sequence_id, _),) = parquet.read_runs(tmp_path / "a.parquet")
+    assert sequence_id == 9
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"sequence_id": None}, "lacks the column sequence_id"),
+        ({"x_face_0": None, "y_pose_12": None}, "lacks the columns x_face_0, y_pose_12"),
+        (dict.fromkeys(lm.COLUMNS), "lacks the columns x_face_0, x_face_1, x_face_2 and 197 more"),
+        ({"x_face_0": pa.array(["a", "b"])}, "holds no numbers in the column x_face_0 (string)"),
+        ({"sequence_id": pa.array([7.0, 7.0])}, "column sequence_id is double, expected integers"),
+        ({"sequence_id": pa.array([7, None])}, "column sequence_id has rows without a value"),
+    ],
+)
+def test_wrong_columns_are_named(tmp_path, columns, message):
+    path = write(tmp_path / "a.parquet", **columns)
+    with pytest.raises(UserError) as caught:
+        list(parquet.read_runs(path))
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_duplicated_column(tmp_path):
+    table = pq.read_table(write(tmp_path / "a.parquet"))
+    pq.write_table(table.append_column("x_face_0", table.column("x_face_0")), tmp_path / "b.parquet")
+    with pytest.raises(UserError, match="has more than once the column x_face_0"):
+        list(parquet.read_runs(tmp_path / "b.parquet"))
+
+
+def test_unreadable_files(tmp_path):
+    path = write(tmp_path / "a.parquet")
+    whole = path.read_bytes()
+    for broken in (b"", b"not parquet", whole[:-100], whole[:100], b"\0" * 1000 + whole[1000:]):
+        path.write_bytes(broken)
+        with pytest.raises(UserError, match=r"cannot read .*a\.parquet as parquet: ") as caught:
+            list(parquet.read_runs(path))
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match=r"cannot read .*nowhere"):
+        list(parquet.read_runs(tmp_path / "nowhere.parquet"))
+
+
+def test_a_file_without_rows(tmp_path):
+    path = write(tmp_path / "a.parquet")
+    pq.write_table(pq.read_table(path).slice(0, 0), path)
+    assert list(parquet.read_runs(path)) == []

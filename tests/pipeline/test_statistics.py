@@ -1,0 +1,54 @@
+import json
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import statistics
+from pipeline.features import NUM_FEATURES
+from pipeline.statistics import Moments
+
+
+def values(seed, num_frames, offset=0.0):
+    random = np.random.default_rng(seed)
+    features = (random.normal(offset, 1 + seed, (num_frames, NUM_FEATURES))).astype(np.float32)
+    features[random.random(features.shape) < 0.3] = np.nan
+    features[:, 5] = np.nan
+    return features
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    sizes=st.lists(st.integers(0, 20), min_size=1, max_size=6),
+    offset=st.sampled_from([0.0, 1.0, -1000.0]),
+    order=st.randoms(use_true_random=False),
+)
+def test_merged_in_any_order_they_are_those_of_two_passes(sizes, offset, order):
+    parts = [values(seed, size, offset) for seed, size in enumerate(sizes)]
+    everything = np.concatenate(parts).astype(np.float64)
+    order.shuffle(parts)
+    merged = statistics.merge(map(Moments.of, parts))
+    count = (~np.isnan(everything)).sum(axis=0)
+    mean = np.nansum(everything, axis=0) / np.maximum(count, 1)
+    std = np.sqrt(np.nansum((everything - mean) ** 2, axis=0) / np.maximum(count, 1))
+    np.testing.assert_array_equal(merged.count, count)
+    np.testing.assert_allclose(merged.feature_mean, mean, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(merged.feature_std, np.where(std > 1e-6, std, 1), rtol=1e-6)
+
+
+def test_never_seen_and_never_changing():
+    features = np.zeros((4, NUM_FEATURES), np.float32)
+    features[:, 0] = np.nan
+    features[:, 1] = 0.1
+    moments = Moments.of(features)
+    assert moments.feature_mean[0] == 0
+    assert moments.feature_mean[1] == np.float32(0.1)
+    assert (moments.feature_std == 1).all()
+    assert moments.feature_std.dtype == np.float32
+
+
+def test_json_is_exact():
+    moments = Moments.of(values(3, 9))
+    again = Moments.from_json(json.loads(json.dumps(moments.as_json())))
+    for name in ("count", "mean", "m2"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(moments, name))

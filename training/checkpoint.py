@@ -1,0 +1,42 @@
+"""Variables on disk: one `.npz` file of arrays by name, replaced atomically, never a pickle."""
+
+import pathlib
+import zipfile
+from collections.abc import Iterable
+
+import keras
+import numpy as np
+
+from pipeline import directories
+from pipeline.commands import UserError
+
+
+def save(path: pathlib.Path, variables: Iterable[keras.Variable]) -> None:
+    """Writes the variables; on an error (a full disk, say) the file that was there stays whole."""
+    with directories.replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **{_name(index, v): np.asarray(v) for index, v in enumerate(variables)})
+
+
+def load(path: pathlib.Path, variables: Iterable[keras.Variable]) -> None:
+    """Assigns the saved values. Raises `UserError` where the file is unreadable or is of another model."""
+    variables = list(variables)
+    try:
+        with np.load(path, allow_pickle=False) as saved:
+            arrays = {name: saved[name] for name in saved.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"cannot read the weights {path}: {error}") from error
+    expected = {_name(index, v): tuple(v.shape) for index, v in enumerate(variables)}
+    found = {name: array.shape for name, array in arrays.items()}
+    if found != expected:
+        names = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+        raise UserError(
+            f"{path} holds another model: {names[0]} is {found.get(names[0])} there and"
+            f" {expected.get(names[0])} here ({len(names)} of {len(expected)} differ)"
+        )
+    for index, v in enumerate(variables):
+        v.assign(arrays[_name(index, v)])
+
+
+def _name(index: int, variable: keras.Variable) -> str:
+    # The index makes it unique and keeps the order; a slash would make folders inside the archive.
+    return f"{index:04d}.{variable.path.replace('/', '.')}"

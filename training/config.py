@@ -1,0 +1,142 @@
+"""The configuration of a training run: one small dataclass per concern, presets, TOML files and overrides."""
+
+import dataclasses
+import difflib
+import pathlib
+import tomllib
+from typing import Any
+
+from pipeline.commands import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """The published topology; `width`, `blocks` and `heads` are what the presets differ in."""
+
+    width: int = 384
+    blocks: int = 3
+    heads: int = 6
+    expansion: int = 2
+    dropout: float = 0.2  # of a residual branch, per sequence
+    attention_dropout: float = 0.2
+    late_dropout: float = 0.4  # before the last layer
+    late_dropout_epoch: int = 0  # the epoch from which late dropout is applied
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    max_frames: int = 380  # the frame budget: longer sequences are resampled to it
+    length_rule: bool = True  # train only on sequences with more than two hand frames a character
+    # Where no signers were set aside for validation, this share of the phrases of the training signers is.
+    validation_phrase_share: float = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class Augment:
+    """Probabilities and ranges of the augmentations of `training.augment`."""
+
+    resample_probability: float = 0.8
+    resample_low: float = 0.5
+    resample_high: float = 1.5
+    mirror_probability: float = 0.5
+    affine_probability: float = 0.75
+    rotation_degrees: float = 30.0
+    shear: float = 0.15
+    shift: float = 0.1
+    aspect_ratio: float = 1.9  # of the assumed image, height by width
+    time_mask_probability: float = 0.5
+    time_mask_low: float = 0.2
+    time_mask_high: float = 0.4
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+    epochs: int = 300
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    warmup_epochs: float = 5.0
+    weight_decay: float = 0.05
+    clip_norm: float = 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    network: Network = Network()
+    data: Data = Data()
+    augment: Augment = Augment()
+    optimizer: Optimizer = Optimizer()
+    seed: int = 0
+
+
+# The published base and final model, and a small pair that two CPU cores train in minutes.
+PRESETS: dict[str, Config] = {
+    "base": Config(),
+    "final": Config(
+        network=Network(blocks=5, late_dropout=0.8, late_dropout_epoch=15),
+        data=Data(max_frames=340, length_rule=False),
+        optimizer=Optimizer(epochs=1500, batch_size=256),
+    ),
+    "small": Config(
+        network=Network(width=144, blocks=2, heads=4, dropout=0.1, attention_dropout=0.1, late_dropout=0.2),
+        data=Data(max_frames=340),
+        optimizer=Optimizer(epochs=40, batch_size=32, learning_rate=2e-3, warmup_epochs=2.0),
+    ),
+}
+
+
+def resolve(preset: str, *, file: pathlib.Path | None = None, overrides: list[str] | None = None) -> Config:
+    """The preset, changed by a TOML file (tables as in `Config`), then by overrides like `optimizer.epochs=40`.
+
+    Raises:
+      UserError: an unknown name (the nearest is suggested) or a value of another type.
+    """
+    values = dataclasses.asdict(PRESETS[preset])
+    if file is not None:
+        try:
+            changes = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"cannot read {file}: {error}") from error
+        _update(values, changes, where=str(file))
+    for override in overrides or []:
+        name, equals, text = override.partition("=")
+        if not equals:
+            raise UserError(f"--set {override}: expected name=value, such as optimizer.epochs=40")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            raise UserError(f"--set {override}: {text!r} is not a number, true or false") from None
+        for key in reversed(name.split(".")):
+            value = {key: value}
+        _update(values, value, where=f"--set {override}")
+    return from_dict(values)
+
+
+def from_dict(values: dict[str, Any]) -> Config:
+    """The configuration whose `dataclasses.asdict` is `values`."""
+    parts = {
+        field.name: type(default)(**values[field.name]) if dataclasses.is_dataclass(default) else values[field.name]
+        for field in dataclasses.fields(Config)
+        for default in [field.default]
+    }
+    return Config(**parts)
+
+
+def _update(values: dict[str, Any], changes: dict[str, Any], *, where: str) -> None:
+    for name, value in changes.items():
+        if name not in values:
+            nearest = difflib.get_close_matches(name, values, n=1)
+            hint = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(values)}"
+            raise UserError(f"{where}: no setting {name!r} ({hint})")
+        expected = values[name]
+        if isinstance(expected, dict) and isinstance(value, dict):
+            _update(expected, value, where=where)
+        elif isinstance(expected, float) and type(value) is int:
+            values[name] = float(value)
+        elif type(value) is type(expected):
+            values[name] = value
+        else:
+            raise UserError(f"{where}: {name} must be {_describe(expected)}, not {value!r}")
+
+
+def _describe(value: Any) -> str:
+    return "a table" if isinstance(value, dict) else f"of type {type(value).__name__} (such as {value!r})"

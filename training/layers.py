@@ -1,0 +1,164 @@
+"""Layers of the published network, for every Keras backend.
+
+Shapes: B sequences, T frames, D channels, H heads. `mask` (B, T) is true where a frame belongs to the sequence and false
+in the padding at its end; every layer that mixes frames, or takes statistics over them, leaves the padding out.
+"""
+
+import keras
+from keras import ops
+
+BATCH_NORM_MOMENTUM = 0.95
+BATCH_NORM_EPSILON = 1e-3
+LAYER_NORM_EPSILON = 1e-6
+CHANNEL_ATTENTION_KERNEL = 5
+
+
+def batch_norm(name: str) -> keras.layers.BatchNormalization:
+    return keras.layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, name=name)
+
+
+def sample_dropout(rate: float, name: str) -> keras.layers.Dropout:
+    """Drops a residual branch for a whole sequence at once (stochastic depth)."""
+    return keras.layers.Dropout(rate, noise_shape=(None, 1, 1), name=name)
+
+
+def sinusoidal_positions(num_frames, width: int):
+    """(T, D) positions: sines in the first half of the channels, cosines in the second.
+
+    Source: Vaswani et al., "Attention is all you need", with the two halves joined rather than interleaved.
+    """
+    half = width // 2
+    frequencies_D = ops.power(10000.0, -ops.arange(half, dtype="float32") / half)
+    angles_TxD = ops.arange(num_frames, dtype="float32")[:, None] * frequencies_D[None, :]
+    return ops.concatenate([ops.sin(angles_TxD), ops.cos(angles_TxD)], axis=-1)
+
+
+class MaskedLayer(keras.layers.Layer):
+    """A layer that takes a mask or whose input carries one. Keras warns about one that does not say so."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+
+class ChannelAttention(MaskedLayer):
+    """Scales channels by a gate computed from their means over the sequence's frames (ECA-Net, Wang et al. 2020)."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.conv = keras.layers.Conv1D(1, CHANNEL_ATTENTION_KERNEL, padding="same", use_bias=False, name="conv")
+
+    def build(self, input_shape):
+        self.conv.build((input_shape[0], input_shape[-1], 1))
+
+    def call(self, x_BxTxD, mask):
+        weights_BxTx1 = ops.cast(mask, x_BxTxD.dtype)[:, :, None]
+        mean_BxD = ops.sum(x_BxTxD * weights_BxTx1, axis=1) / ops.maximum(ops.sum(weights_BxTx1, axis=1), 1)
+        gate_BxDx1 = ops.sigmoid(self.conv(mean_BxD[:, :, None]))
+        return x_BxTxD * ops.transpose(gate_BxDx1, (0, 2, 1))
+
+
+class ConvolutionUnit(MaskedLayer):
+    """Inverted bottleneck around a causal depthwise convolution, with channel attention and a residual connection."""
+
+    def __init__(self, width: int, kernel: int, expansion: int, dropout: float, **kwargs):
+        super().__init__(**kwargs)
+        self.kernel = kernel
+        self.expand = keras.layers.Dense(width * expansion, activation="swish", name="expand")
+        self.convolution = keras.layers.DepthwiseConv1D(kernel, use_bias=False, name="convolution")
+        self.norm = batch_norm("norm")
+        self.attention = ChannelAttention(name="attention")
+        self.project = keras.layers.Dense(width, name="project")
+        self.dropout = sample_dropout(dropout, "dropout")
+
+    def build(self, input_shape):
+        self.expand.build(input_shape)
+        expanded = (*input_shape[:-1], self.expand.units)
+        for layer in (self.convolution, self.norm, self.attention, self.project):
+            layer.build(expanded)
+
+    def call(self, x_BxTxD, mask, training=False):
+        y = self.expand(x_BxTxD)
+        # Causal: only earlier frames are read, so padding at the end is never seen.
+        y = self.convolution(ops.pad(y, ((0, 0), (self.kernel - 1, 0), (0, 0))))
+        y = self.norm(y, training=training, mask=mask)
+        y = self.project(self.attention(y, mask=mask))
+        return x_BxTxD + self.dropout(y, training=training)
+
+
+class SelfAttention(MaskedLayer):
+    """Multi-head self-attention as published: one projection whose slice for each head holds its q, k and v in turn.
+
+    The scale is (model width) ** -0.5, not (head width) ** -0.5.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float, **kwargs):
+        super().__init__(**kwargs)
+        if width % heads:
+            raise ValueError(f"width {width} is not a multiple of the number of heads {heads}")
+        self.width = width
+        self.heads = heads
+        self.query_key_value = keras.layers.Dense(3 * width, use_bias=False, name="query_key_value")
+        self.dropout = keras.layers.Dropout(dropout, name="dropout")
+        self.project = keras.layers.Dense(width, use_bias=False, name="project")
+
+    def build(self, input_shape):
+        self.query_key_value.build(input_shape)
+        self.project.build(input_shape)
+
+    def call(self, x_BxTxD, mask, training=False):
+        num_frames = ops.shape(x_BxTxD)[1]
+        heads_shape = (-1, num_frames, self.heads, 3 * self.width // self.heads)
+        heads_BxHxTxK = ops.transpose(ops.reshape(self.query_key_value(x_BxTxD), heads_shape), (0, 2, 1, 3))
+        query, key, value = ops.split(heads_BxHxTxK, 3, axis=-1)
+        scores_BxHxTxT = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) * self.width**-0.5
+        # The smallest float16 is about -65504: enough to vanish in the softmax, and finite in every precision.
+        hidden_BxTxT = ops.cast(ops.logical_not(mask), scores_BxHxTxT.dtype)[:, None, None, :] * -6e4
+        weights_BxHxTxT = self.dropout(ops.softmax(scores_BxHxTxT + hidden_BxTxT, axis=-1), training=training)
+        mixed_BxTxHxK = ops.transpose(ops.matmul(weights_BxHxTxT, value), (0, 2, 1, 3))
+        return self.project(ops.reshape(mixed_BxTxHxK, (-1, num_frames, self.width)))
+
+
+class TransformerUnit(MaskedLayer):
+    """Pre-norm self-attention and a swish feed-forward layer, both with residual connections and without biases."""
+
+    def __init__(self, width: int, heads: int, expansion: int, dropout: float, attention_dropout: float, **kwargs):
+        super().__init__(**kwargs)
+        self.attention_norm = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="attention_norm")
+        self.attention = SelfAttention(width, heads, attention_dropout, name="attention")
+        self.attention_branch_dropout = sample_dropout(dropout, "attention_branch_dropout")
+        self.feed_forward_norm = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="feed_forward_norm")
+        self.expand = keras.layers.Dense(width * expansion, activation="swish", use_bias=False, name="expand")
+        self.project = keras.layers.Dense(width, use_bias=False, name="project")
+        self.feed_forward_branch_dropout = sample_dropout(dropout, "feed_forward_branch_dropout")
+
+    def build(self, input_shape):
+        for layer in (self.attention_norm, self.attention, self.feed_forward_norm, self.expand):
+            layer.build(input_shape)
+        self.project.build((*input_shape[:-1], self.expand.units))
+
+    def call(self, x_BxTxD, mask, training=False):
+        y = self.attention(self.attention_norm(x_BxTxD), mask=mask, training=training)
+        x_BxTxD = x_BxTxD + self.attention_branch_dropout(y, training=training)
+        y = self.project(self.expand(self.feed_forward_norm(x_BxTxD)))
+        return x_BxTxD + self.feed_forward_branch_dropout(y, training=training)
+
+
+class LateDropout(MaskedLayer):
+    """Dropout that begins when its rate is set: `rate` is a variable, 0 until `set_rate` is called."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.seed_generator = keras.random.SeedGenerator()
+
+    def build(self, input_shape):
+        self.rate = self.add_weight(shape=(), initializer="zeros", trainable=False, dtype="float32", name="rate")
+
+    def set_rate(self, rate: float) -> None:
+        self.rate.assign(rate)
+
+    def call(self, x, training=False):
+        if not training:
+            return x
+        kept = keras.random.uniform(ops.shape(x), seed=self.seed_generator) >= self.rate
+        return ops.where(kept, x / ops.cast(1.0 - self.rate, x.dtype), 0)

@@ -1,0 +1,115 @@
+"""The published CTC transformer, and the model that is trained and exported: features and network as one.
+
+Shapes: B sequences, T frames, P = 100 points, F = 600 features, V = 60 classes (the blank is the last).
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from pipeline import landmarks as lm
+from pipeline import vocabulary
+from pipeline.features import NUM_FEATURES
+from training import config as cfg
+from training import ctc
+from training.features import Features
+from training.layers import ConvolutionUnit, LateDropout, TransformerUnit, batch_norm, sinusoidal_positions
+
+KERNELS = (11, 7, 3)
+
+
+class Network(keras.Model):
+    """Features (B, T, F) and mask (B, T) to logits (B, T, V), as published: 12th place, ASL fingerspelling, 2023.
+
+    A stem, then blocks of three convolution units and one transformer unit, then a head. Positions are added after the
+    first three convolution units.
+    """
+
+    def __init__(self, config: cfg.Network, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        width = config.width
+        self.stem = keras.layers.Dense(width, use_bias=False, name="stem")
+        self.stem_norm = batch_norm("stem_norm")
+        self.blocks = [
+            (
+                [
+                    ConvolutionUnit(width, kernel, config.expansion, config.dropout, name=f"convolution_{b}_{kernel}")
+                    for kernel in KERNELS
+                ],
+                TransformerUnit(
+                    width,
+                    config.heads,
+                    config.expansion,
+                    config.dropout,
+                    config.attention_dropout,
+                    name=f"transformer_{b}",
+                ),
+            )
+            for b in range(config.blocks)
+        ]
+        self.top = keras.layers.Dense(2 * width, activation="relu", name="top")
+        self.late_dropout = LateDropout(name="late_dropout")
+        # The loss is computed in float32 whatever the precision of the rest.
+        self.classifier = keras.layers.Dense(vocabulary.NUM_CLASSES, dtype="float32", name="classifier")
+
+    def build(self, features_shape):
+        self.stem.build(features_shape)
+        hidden = (*features_shape[:-1], self.stem.units)
+        self.stem_norm.build(hidden)
+        for convolutions, transformer in self.blocks:
+            for unit in (*convolutions, transformer):
+                unit.build(hidden)
+        self.top.build(hidden)
+        top = (*features_shape[:-1], self.top.units)
+        self.late_dropout.build(top)
+        self.classifier.build(top)
+
+    def call(self, features_BxTxF, mask, training=False):
+        x = self.stem_norm(self.stem(features_BxTxF), training=training, mask=mask)
+        for index, (convolutions, transformer) in enumerate(self.blocks):
+            for unit in convolutions:
+                x = unit(x, mask=mask, training=training)
+            if index == 0:
+                x = x + ops.cast(sinusoidal_positions(ops.shape(x)[1], x.shape[-1]), x.dtype)
+            x = transformer(x, mask=mask, training=training)
+        return self.classifier(self.late_dropout(self.top(x), training=training))
+
+
+class Recogniser(keras.Model):
+    """Landmarks to logits: features, standardisation and network as one, with the CTC loss.
+
+    Inputs: {"landmarks": (B, T, P, 2) float32 with NaN for missing, "num_frames": (B,) int32}; frames from num_frames
+    on are padding. Outputs: logits (B, T, V) float32; those of padding frames mean nothing.
+    Targets: {"labels": (B, L) int32, "label_lengths": (B,) int32}.
+    """
+
+    def __init__(self, config: cfg.Network, mean: np.ndarray, std: np.ndarray, **kwargs):
+        super().__init__(**kwargs)
+        self.features = Features(mean, std, name="features")
+        self.network = Network(config, name="network")
+
+    def build(self, input_shape=None):
+        self.features.build((None, None, lm.NUM_POINTS, 2))
+        self.network.build((None, None, NUM_FEATURES))
+
+    def call(self, inputs, training=False):
+        mask = frame_mask(inputs)
+        return self.network(self.features(inputs["landmarks"], mask=mask), mask=mask, training=training)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Mean CTC loss over the sequences whose phrase fits their frames; others give no loss and no gradient."""
+        del sample_weight, training
+        loss_B, fits_B = ctc.ctc_loss(
+            labels_BxL=y["labels"],
+            label_lengths_B=y["label_lengths"],
+            logits_BxTxV=y_pred,
+            num_frames_B=x["num_frames"],
+            sparse=keras.backend.backend() == "tensorflow" and not self.jit_compile,
+        )
+        return ops.sum(loss_B) / ops.maximum(ops.sum(ops.cast(fits_B, loss_B.dtype)), 1)
+
+
+def frame_mask(inputs):
+    """(B, T): true where a frame is part of the sequence, false where it is padding."""
+    return ops.arange(ops.shape(inputs["landmarks"])[1])[None, :] < inputs["num_frames"][:, None]

@@ -1,0 +1,73 @@
+"""Trains a base or final model on a data set.
+
+    python -m training.train --dataset out/dataset --output out/base --preset base
+    python -m training.train --dataset out/dataset --output out/trial --preset small --set optimizer.epochs=5
+
+Writes a run directory: the weights with the best score on validation sequences, the history of every epoch, and the
+last checkpoint. An interrupted run is continued, from the last finished epoch, by the same command.
+
+Validation is the data set's validation split; where it has none, a share of the phrases of the training signers. The
+test split is never read.
+"""
+
+import argparse
+import dataclasses
+import pathlib
+import time
+
+from pipeline import directories
+from pipeline.commands import Parser, console, progress, run
+from pipeline.dataset import Dataset
+from training import config as cfg
+from training import runs
+
+
+def main() -> None:
+    parser = Parser(__doc__)
+    parser.add_argument(
+        "--dataset", type=pathlib.Path, required=True, help="directory made by pipeline.convert or .filter"
+    )
+    parser.add_argument("--output", type=pathlib.Path, required=True, help="run directory to write")
+    parser.add_argument("--preset", choices=list(cfg.PRESETS), default="base", help="starting configuration")
+    parser.add_argument("--config", type=pathlib.Path, help="TOML file with changes to the preset")
+    parser.add_argument(
+        "--set",
+        action="append",
+        metavar="NAME=VALUE",
+        help="change one setting, such as optimizer.epochs=40; may be repeated",
+    )
+    arguments = parser.parse_args()
+    train(arguments)
+
+
+def train(arguments: argparse.Namespace) -> None:
+    config = cfg.resolve(arguments.preset, file=arguments.config, overrides=arguments.set)
+    dataset = Dataset.open(arguments.dataset)
+    request = directories.Request(runs.KIND, {"config": dataclasses.asdict(config), "dataset": dataset.fingerprint})
+    if directories.prepare(arguments.output, request):
+        console.print(f"{arguments.output} is already complete")
+        return
+    # TensorFlow takes seconds to import: only now, when there is something to do.
+    from training.trainer import Trainer
+
+    trainer = Trainer(dataset, config, arguments.output)
+    started = time.monotonic()
+    with progress() as bar:
+        task = bar.add_task("training", total=config.optimizer.epochs * trainer.steps_per_epoch, note="")
+        bar.advance(task, trainer.start_epoch * trainer.steps_per_epoch)
+        for epoch in range(trainer.start_epoch, config.optimizer.epochs):
+            summary = trainer.run_epoch(epoch, lambda: bar.advance(task))
+            bar.update(task, note=summary)
+            bar.console.print(summary)
+    result = trainer.finish()
+    result["seconds"] = round(time.monotonic() - started, 1)
+    directories.complete(arguments.output, request, result)
+    console.print(
+        f"{arguments.output}: best validation score {result['best_score']:.4f} in epoch {result['best_epoch']}"
+        f" ({result['validation_sequences']} sequences, {result['validation']}); next: python -m training.score"
+        f" --run {arguments.output} --dataset {arguments.dataset} --output scores"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,145 @@
+"""The training loop: epochs of planned batches, the learning rate, validation, best weights and checkpoints."""
+
+import pathlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from pipeline import directories, scoring
+from pipeline.commands import UserError
+from pipeline.dataset import Dataset
+from pipeline.sequences import Sequence
+from training import checkpoint, runs
+from training import config as cfg
+from training.input_pipeline import Corpus, is_validation_phrase, plan_epoch, training_batches
+from training.model import Recogniser
+from training.recognition import recognise
+
+
+class Trainer:
+    """Trains one model in a run directory, from its last checkpoint if there is one.
+
+    Raises:
+      UserError: no sequences to train or validate on, or fewer than a batch.
+    """
+
+    def __init__(self, dataset: Dataset, config: cfg.Config, directory: pathlib.Path):
+        self.config = config
+        self.directory = directory
+        self.training, self.validation, self.validation_name = _split(dataset, config)
+        self.chosen = np.flatnonzero(self.training.passes_length_rule | (not config.data.length_rule))
+        self.steps_per_epoch = len(self.chosen) // config.optimizer.batch_size
+        if not self.steps_per_epoch:
+            raise UserError(
+                f"{dataset.path}: {len(self.chosen)} sequences to train on, fewer than a batch"
+                f" ({config.optimizer.batch_size}): set optimizer.batch_size lower"
+            )
+        if not len(self.validation):
+            raise UserError(
+                f"{dataset.path}: no validation sequences: set data.validation_phrase_share higher, or convert with"
+                " --validation-participants"
+            )
+        keras.utils.set_random_seed(config.seed)
+        self.model = Recogniser(config.network, dataset.mean, dataset.std)
+        self.model.build()
+        self.model.compile(optimizer=_optimizer(config.optimizer, self.steps_per_epoch), jit_compile=_jit_compile())
+        self.model.optimizer.build(self.model.trainable_variables)
+        directories.write_json(
+            directory / runs.STATISTICS, {"mean": dataset.mean.tolist(), "std": dataset.std.tolist()}
+        )
+        self.history = runs.read_history(directory / runs.HISTORY)
+        if self.history:
+            checkpoint.load(directory / runs.CHECKPOINT, self._state())
+
+    @property
+    def start_epoch(self) -> int:
+        return len(self.history)
+
+    def run_epoch(self, epoch: int, step_done: Callable[[], None]) -> str:
+        """Trains one epoch, scores the validation sequences, and saves. Returns a line to show."""
+        started = time.monotonic()
+        network = self.config.network
+        late = network.late_dropout if epoch >= network.late_dropout_epoch else 0.0
+        self.model.network.late_dropout.set_rate(late)
+        plan = plan_epoch(self.training, self.chosen, self.config, epoch=epoch)
+        losses = []
+        for step, (inputs, targets) in enumerate(training_batches(self.training, self.config, plan, epoch=epoch)):
+            losses.append(float(self.model.train_on_batch(inputs, targets)))
+            if not np.isfinite(losses[-1]):
+                ids = ", ".join(map(str, self.training.sequence_ids[plan.positions[step]]))
+                raise UserError(
+                    f"the loss became {losses[-1]} in epoch {epoch + 1}, step {step + 1} of {self.steps_per_epoch}; its"
+                    f" sequences: {ids}; lower optimizer.learning_rate"
+                )
+            step_done()
+        texts = recognise(self.model, self.validation, max_frames=self.config.data.max_frames)
+        score = scoring.pooled_score(zip(self.validation.texts, texts, strict=True))
+        best_so_far = max((row["validation_score"] for row in self.history), default=-np.inf)
+        self.history.append(
+            {
+                "epoch": epoch + 1,
+                "loss": float(np.mean(losses)),
+                "validation_score": score,
+                "seconds": round(time.monotonic() - started, 2),
+            }
+        )
+        if score > best_so_far:
+            checkpoint.save(self.directory / runs.BEST, self.model.weights)
+        checkpoint.save(self.directory / runs.CHECKPOINT, self._state())
+        runs.write_history(self.directory / runs.HISTORY, self.history)
+        return f"epoch {epoch + 1}: loss {np.mean(losses):.3f}, validation score {score:.4f}"
+
+    def finish(self) -> dict[str, Any]:
+        """What the manifest says about the run."""
+        best = max(self.history, key=lambda row: row["validation_score"])
+        return {
+            "best_score": best["validation_score"],
+            "best_epoch": int(best["epoch"]),
+            "training_sequences": len(self.chosen),
+            "refused_by_length_rule": len(self.training) - len(self.chosen),
+            "validation_sequences": len(self.validation),
+            "validation": self.validation_name,
+            "trainable_parameters": int(sum(np.prod(v.shape) for v in self.model.trainable_variables)),
+        }
+
+    def _state(self) -> list[keras.Variable]:
+        """Everything an epoch changes: weights, seeds of the dropouts, optimizer."""
+        return [*self.model.variables, *self.model.optimizer.variables]
+
+
+def _split(dataset: Dataset, config: cfg.Config) -> tuple[Corpus, Corpus, str]:
+    """Training and validation sequences, and in words where the latter come from."""
+    if "train" not in dataset.splits:
+        raise UserError(f"{dataset.path} has no training sequences")
+    if "validation" in dataset.splits:
+        return Corpus.read(dataset.read("train")), Corpus.read(dataset.read("validation")), "other signers"
+    share = config.data.validation_phrase_share
+
+    def part(validation: bool) -> Iterator[Sequence]:
+        return (s for s in dataset.read("train") if is_validation_phrase(s.label, share) == validation)
+
+    return Corpus.read(part(False)), Corpus.read(part(True)), "other phrases of the training signers"
+
+
+def _optimizer(config: cfg.Optimizer, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    """AdamW with linear warm-up and cosine decay to 0; no decay of biases and of scales and offsets of norms."""
+    warmup_steps = round(config.warmup_epochs * steps_per_epoch)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0,
+        decay_steps=max(1, config.epochs * steps_per_epoch - warmup_steps),
+        warmup_target=config.learning_rate,
+        warmup_steps=warmup_steps,
+    )
+    optimizer = keras.optimizers.AdamW(
+        learning_rate=schedule, weight_decay=config.weight_decay, global_clipnorm=config.clip_norm
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def _jit_compile() -> bool:
+    # TensorFlow's fast CTC kernel is not for XLA; the other backends are nothing without it.
+    return keras.backend.backend() != "tensorflow"
