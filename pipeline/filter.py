@@ -24,7 +24,6 @@ from pipeline.dataset import Dataset, Shard, ShardWriter
 from pipeline.score_table import Row
 from pipeline.splits import SPLITS, TEST, TRAIN
 
-SCORES_KIND = "scores"
 DROPPED = "dropped.jsonl"
 LOW_SCORE = "low_score"
 
@@ -109,7 +108,7 @@ def filter_dataset(
         sequences; nothing is left to train on.
     """
     source = Dataset.open(parent)
-    if directories.read_manifest(scores, SCORES_KIND).get("dataset") != source.fingerprint:
+    if directories.read_manifest(scores, score_table.KIND).get("dataset") != source.fingerprint:
         raise UserError(f"{scores} holds the scores of another dataset than {parent}: score this one")
     table = scores / score_table.FILE_NAME
     rows = score_table.read(table)

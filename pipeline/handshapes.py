@@ -188,11 +188,19 @@ def _build(shapes: dict[str, tuple[Shape, ...]]) -> dict[str, Sign]:
         posture[kinematics.FINGER_ANGLES] = [
             angle for finger, spread in zip(shape.fingers, shape.spread, strict=True) for angle in (*finger, spread)
         ]
-        posture[kinematics.THUMB] = shape.thumb if len(shape.thumb) == 4 else _OPPOSED
+        posture[kinematics.THUMB] = _OPPOSED
     # The palm is not turned yet: these tips are in its own frame.
     tips = {finger: kinematics.forward(postures)[:, 8 + 4 * i] for i, finger in enumerate(kinematics.FINGERS)}
-    reaching = [i for i, shape in enumerate(flat) if len(shape.thumb) != 4]
-    targets = [tips[flat[i].thumb][i] - _PULP if flat[i].thumb in tips else flat[i].thumb for i in reaching]
+    reaching, targets = [], []
+    for i, shape in enumerate(flat):
+        if isinstance(shape.thumb, str):
+            reaching.append(i)
+            targets.append(tips[shape.thumb][i] - _PULP)
+        elif len(shape.thumb) == 3:
+            reaching.append(i)
+            targets.append(np.array(shape.thumb))
+        else:
+            postures[i, kinematics.THUMB] = shape.thumb
     postures[reaching] = kinematics.reach(postures[reaching], np.array(targets))
     postures[:, kinematics.ORIENTATION] = [shape.orientation for shape in flat]
     signs, first = {}, 0

@@ -6,6 +6,7 @@ import Levenshtein
 import numpy as np
 
 from pipeline import vocabulary
+from pipeline.score_table import Row
 
 
 def score(target: str, recognised: str) -> float:
@@ -29,6 +30,11 @@ def pooled_score(pairs: Iterable[tuple[str, str]]) -> float:
     if not characters:
         raise ValueError("no target characters to score")
     return (characters - edits) / characters
+
+
+def score_row(*, target: str, recognised: str, **attributes) -> Row:
+    """A row of the score table; `attributes` are its other fields, but for the score, which is computed."""
+    return Row(target=target, recognised=recognised, score=score(target, recognised), **attributes)
 
 
 def greedy_decode(best_T: np.ndarray) -> str:

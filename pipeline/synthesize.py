@@ -16,19 +16,19 @@ interrupted goes on where it stopped.
 
 How hard the data are was fixed from what is known of the real set and of people, before anything was trained on them;
 no figure below was chosen to make recognition easier or harder. In brackets: what came out, with the default arguments.
-Frames a sequence: 160 on average (MEAN), P95 309 (P95); frames a character: median 8.9 (MEDIAN), P5 2.4 (P5);
-characters a phrase: 17.8 (LENGTH), at most 31; frames without the spelling hand: 40 % (MISSING). What is modelled, and
+Frames a sequence: 160 on average (161), P95 309 (280); frames a character: median 8.9 (9.0), P5 2.4 (2.2);
+characters a phrase: 17.8 (18.1), at most 31; frames without the spelling hand: 40 % (41 %). What is modelled, and
 the choices:
 
 - **Signers** differ in hand size and proportions, body size, the tilt of the hand, the way they make each character (7
   degrees a joint) and each time they make it (4 degrees more), speed (28 % between signers, 33 % between sequences,
   25-45 % between characters), co-articulation, the place of hand and head, framing, the phone's aspect ratio
-  (portrait), and how often the tracker loses their hand. Every tenth is left-handed. Six in ten shake the numbers that look like a
-  letter; for the others such a pair is ambiguous (`handshapes`).
+  (portrait), and how often the tracker loses their hand. Every tenth is left-handed. Six in ten
+  shake the numbers that look like a letter; for the others such a pair is ambiguous (`handshapes`).
 - **Spelling**: the hand comes up into view, spells, and leaves; the frames before and after show no hand. A character
-  is held for a third to two thirds of its time; the joints then go to the next one smoothly, each finger and the palm with
-  a lead or lag of its own, and lean a little towards the neighbours. At full speed a posture is not quite reached. A
-  doubled character slides outwards or bounces. First and last characters last longer. The hand drifts.
+  is held for a third to two thirds of its time; the joints then go to the next one smoothly, each finger and the palm
+  with a lead or lag of its own, and lean a little towards the neighbours. At full speed a posture is not quite reached.
+  A doubled character slides outwards or bounces. First and last characters last longer. The hand drifts.
 - **The tracker** trembles (1 mm of the hand, twice that in depth, more at the fingertips), and loses the hand in bursts
   of 3.5 frames on average, more readily when it moves fast: about a sixth of the frames between coming up and leaving.
   The other hand is seen in one sequence of sixteen, and there briefly. Face and body are seldom lost.
@@ -98,12 +98,14 @@ _WORDS = {
     kind: [word.replace("_", " ") for word in words.split()]
     for kind, words in {
         "first name": "abigail adrian beatrice carlos daphne derek elena felix gwen hector ingrid jasper joaquin"
-        " katherine leo marguerite max naomi oscar paula quentin rosa samuel tamara ursula vincent wendy xavier yolanda zachary",
+        " katherine leo marguerite max naomi oscar paula quentin rosa samuel tamara ursula vincent wendy xavier yolanda"
+        " zachary",
         "last name": "abbott baxter cho de-jong ellison fitzgerald garcia hawkins ivanova jennings kowalski lindqvist"
         " montgomery nguyen o'brien pfeiffer quinn rodriguez schwartz takahashi underwood vazquez whitfield yamamoto"
         " zimmerman",
         "street": "acorn bellevue cedar deer_creek eagle_ridge fox_hollow grand highland jackson_mill kings lakeview"
-        " maple northwest_41st old_quarry pine_valley quail river_bend sycamore twin_oaks upper_basin vista_del_mar willow",
+        " maple northwest_41st old_quarry pine_valley quail river_bend sycamore twin_oaks upper_basin vista_del_mar"
+        " willow",
         "street kind": "ave avenue boulevard circle court drive hwy lane place road st street trail way",
         "town": "ashford_wa bel_air brookfield_ny cedar_falls dry_lake_nv east_haven elko fairview_tn glenwood juneau",
         "site": "atlas bike blue cafe craft daily fjord garden green home jazz kiosk lumen maps moto news north open"

@@ -14,7 +14,8 @@ from pipeline.commands import UserError
 def save(path: pathlib.Path, variables: Iterable[keras.Variable]) -> None:
     """Writes the variables; on an error (a full disk, say) the file that was there stays whole."""
     with directories.replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **{_name(index, v): np.asarray(v) for index, v in enumerate(variables)})
+        arrays = {_name(index, v): np.asarray(v) for index, v in enumerate(variables)}
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def load(path: pathlib.Path, variables: Iterable[keras.Variable]) -> None:

@@ -1,7 +1,7 @@
 """Layers of the published network, for every Keras backend.
 
-Shapes: B sequences, T frames, D channels, H heads. `mask` (B, T) is true where a frame belongs to the sequence and false
-in the padding at its end; every layer that mixes frames, or takes statistics over them, leaves the padding out.
+Shapes: B sequences, T frames, D channels, H heads. `mask` (B, T) is true where a frame belongs to the sequence and
+false in the padding at its end; every layer that mixes frames, or takes statistics over them, leaves the padding out.
 """
 
 import keras

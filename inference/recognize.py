@@ -1,0 +1,47 @@
+"""Recognises the sequences of parquet files, with LiteRT alone.
+
+    python -m inference.recognize data/train_landmarks/5414471.parquet --model out/model
+    python -m inference.recognize data/train_landmarks --model out/model
+
+The files are in the wide Kaggle layout; a folder means all its parquet files. Prints one line a sequence: its id, its
+text and the milliseconds that took.
+"""
+
+import pathlib
+import time
+
+from pipeline import parquet
+from pipeline.commands import Parser, UserError, run
+
+
+def main() -> None:
+    parser = Parser(__doc__)
+    parser.add_argument("input", type=pathlib.Path, help="parquet file, or a folder of them")
+    parser.add_argument("--model", type=pathlib.Path, required=True, help="directory made by inference.export")
+    parser.add_argument("--threads", type=int, default=1, help="threads for one sequence")
+    arguments = parser.parse_args()
+    files = _files(arguments.input)
+    from inference.recognizer import Recognizer
+
+    recognizer = Recognizer(arguments.model, threads=arguments.threads)
+    for file in files:
+        for sequence_id, landmarks in parquet.read_runs(file):
+            started = time.perf_counter()
+            text = recognizer.recognize(landmarks)
+            milliseconds = (time.perf_counter() - started) * 1000
+            print(f"{sequence_id}\t{text}\t{milliseconds:.1f} ms", flush=True)
+
+
+def _files(path: pathlib.Path) -> list[pathlib.Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise UserError(f"{path}: no such file or directory; expected a parquet file, or a folder of them")
+    files = sorted(path.glob("*.parquet"))
+    if not files:
+        raise UserError(f"{path} holds no parquet file")
+    return files
+
+
+if __name__ == "__main__":
+    run(main)

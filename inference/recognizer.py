@@ -1,0 +1,53 @@
+"""Text from landmarks, with LiteRT and numpy alone."""
+
+import json
+import pathlib
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+from pipeline import landmarks as lm
+from pipeline import vocabulary
+from pipeline.commands import UserError
+
+MODEL = "model.tflite"
+ARGUMENTS = "inference_args.json"
+RECOGNISE = "serving_default"
+FRAME_LOGITS = "frame_logits"
+
+
+class Recognizer:
+    """A recogniser loaded from an export directory. Not to be shared between threads: give each its own.
+
+    Raises:
+      UserError: the directory has no model, or one that is not this program's.
+    """
+
+    def __init__(self, directory: pathlib.Path | str, *, threads: int = 1):
+        directory = pathlib.Path(directory)
+        try:
+            columns = json.loads((directory / ARGUMENTS).read_text(encoding="utf-8"))["selected_columns"]
+            interpreter = Interpreter(model_path=str(directory / MODEL), num_threads=threads)
+            signatures = interpreter.get_signature_list()
+        except FileNotFoundError as error:
+            raise UserError(f"{directory} is no export: it lacks {pathlib.Path(error.filename).name}") from error
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise UserError(f"{directory} holds no readable model: {error}") from error
+        if tuple(columns) != lm.COLUMNS or not {RECOGNISE, FRAME_LOGITS} <= signatures.keys():
+            raise UserError(f"{directory} holds a model of another program or version: export it again")
+        self._recognise = interpreter.get_signature_runner(RECOGNISE)
+        self._frame_logits = interpreter.get_signature_runner(FRAME_LOGITS)
+
+    def recognize(self, landmarks_TxPx2: np.ndarray) -> str:
+        """Text of a sequence of any length, none included; NaN for missing. Spaces at its ends are left out."""
+        one_hot_CxV = self._recognise(inputs=columns(landmarks_TxPx2))["outputs"]
+        return vocabulary.decode(np.argmax(one_hot_CxV, axis=-1)).strip(" ")
+
+    def frame_logits(self, landmarks_TxPx2: np.ndarray) -> np.ndarray:
+        """Logits (frames, 60) of the frames the network saw: at least one, at most the frame budget."""
+        return self._frame_logits(inputs=columns(landmarks_TxPx2))["outputs"]
+
+
+def columns(landmarks_TxPx2: np.ndarray) -> np.ndarray:
+    """(T, 200) values in the order of `landmarks.COLUMNS`, the exported model's input."""
+    return np.ascontiguousarray(landmarks_TxPx2.transpose(0, 2, 1).reshape(-1, len(lm.COLUMNS)), np.float32)

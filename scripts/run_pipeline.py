@@ -1,0 +1,211 @@
+"""The whole path on a folder in the Kaggle layout: convert, train, score, filter, train again, export, evaluate.
+
+    scripts/run_pipeline --data data/asl-fingerspelling --output out/run --preset published
+    scripts/run_pipeline --data data/mine --output out/mine --test-participants 3
+
+Stages that are complete are skipped, so an interrupted run is continued by the same command. At the end a table; it is
+kept in OUTPUT/report.txt and report.json.
+"""
+
+import argparse
+import csv
+import dataclasses
+import pathlib
+import subprocess
+import sys
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline import directories, score_table, scoring
+from pipeline.commands import Parser, UserError, console, run
+from pipeline.dataset import Dataset
+
+# For each preset of this script, the training presets of the base and the final model.
+PRESETS = {"small": ("small", "small-final"), "published": ("base", "final")}
+SHOWN_EXAMPLES = 10
+GOOD = "good"
+
+
+def main() -> None:
+    parser = Parser(__doc__)
+    parser.add_argument("--data", type=pathlib.Path, required=True, help="folder with train.csv and its parquet files")
+    parser.add_argument("--output", type=pathlib.Path, required=True, help="directory for everything that is made")
+    parser.add_argument(
+        "--preset", choices=list(PRESETS), default="small", help="small: for CPUs; published: for a GPU or TPU, days"
+    )
+    parser.add_argument("--test-participants", metavar="IDS", help="signers to test on, as 3,17; a tenth if not given")
+    parser.add_argument(
+        "--truth",
+        type=pathlib.Path,
+        help="CSV (sequence_id, kind) of spoiled sequences, used only for the closing table",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change a training setting of both models, such as optimizer.epochs=2; may be repeated",
+    )
+    arguments = parser.parse_args()
+    truth = read_truth(arguments.truth) if arguments.truth else {}
+    run_stages(arguments)
+    report = summarise(arguments.output, truth)
+    show(report, Console())
+    directories.write_json(arguments.output / "report.json", report)
+    with (arguments.output / "report.txt").open("w", encoding="utf-8") as file:
+        show(report, Console(file=file, width=110))
+    print(
+        f"all of it: {arguments.output}; next: python -m inference.recognize FILE.parquet --model {arguments.output}/model"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    title: str
+    module: str
+    output: str  # below the output directory
+    arguments: list[str]
+
+
+def stages(arguments: argparse.Namespace) -> list[Stage]:
+    """The commands, in order; each reads the directories of those before it."""
+    base, final = PRESETS[arguments.preset]
+    made = {
+        name: str(arguments.output / name)
+        for name in ("dataset", "base", "scores", "dataset-filtered", "final", "model")
+    }
+    changes = [word for change in arguments.set for word in ("--set", change)]
+    test = ["--test-participants", arguments.test_participants] if arguments.test_participants else []
+    dataset, filtered = ["--dataset", made["dataset"]], ["--dataset", made["dataset-filtered"]]
+    return [
+        Stage("convert", "pipeline.convert", "dataset", ["--data", str(arguments.data), *test]),
+        Stage("train the base model", "training.train", "base", [*dataset, "--preset", base, *changes]),
+        Stage("score every sequence", "training.score", "scores", ["--run", made["base"], *dataset]),
+        Stage("filter", "pipeline.filter", "dataset-filtered", [*dataset, "--scores", made["scores"]]),
+        Stage("train the final model", "training.train", "final", [*filtered, "--preset", final, *changes]),
+        Stage("export", "inference.export", "model", ["--run", made["final"], *filtered]),
+        Stage("evaluate", "inference.evaluate", "evaluation", ["--model", made["model"], *filtered]),
+    ]
+
+
+def run_stages(arguments: argparse.Namespace) -> None:
+    """Runs each stage as its own process, as one would by hand; keeps how long those took that had work to do."""
+    planned = stages(arguments)
+    for number, stage in enumerate(planned, 1):
+        directory = arguments.output / stage.output
+        was_complete = (directory / directories.MANIFEST).is_file()
+        console.rule(f"{number}/{len(planned)} {stage.title}", align="left")
+        started = time.monotonic()
+        command = [sys.executable, "-m", stage.module, *stage.arguments, "--output", str(directory)]
+        status = subprocess.run(command, check=False).returncode
+        if status:
+            # The stage has said why.
+            sys.exit(status)
+        if not was_complete:
+            seconds = read_seconds(arguments.output) | {stage.title: round(time.monotonic() - started, 1)}
+            directories.write_json(arguments.output / "seconds.json", seconds)
+
+
+def read_seconds(output: pathlib.Path) -> dict[str, float]:
+    path = output / "seconds.json"
+    return directories.read_json(path) if path.is_file() else {}
+
+
+def read_truth(path: pathlib.Path) -> dict[int, str]:
+    """Kind of spoiling by sequence id."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return {int(row["sequence_id"]): row["kind"] for row in csv.DictReader(file)}
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"cannot read {path}: expected a CSV file with the columns sequence_id, kind ({error})"
+        ) from error
+
+
+def summarise(output: pathlib.Path, truth: dict[int, str]) -> dict[str, Any]:
+    """What the closing table says. `truth` decides nothing but its own rows."""
+    dataset = Dataset.open(output / "dataset")
+    filtered = Dataset.open(output / "dataset-filtered")
+    base = score_table.read(output / "scores" / score_table.FILE_NAME)
+    final = score_table.read(output / "evaluation" / score_table.FILE_NAME)
+    model = directories.read_manifest(output / "model", "model")
+    evaluation = directories.read_manifest(output / "evaluation", "evaluation")
+    kept = {sequence.sequence_id for split in filtered.splits for sequence in filtered.read(split)}
+    test = sorted(final)
+    groups = {"all": test, "unspoiled": [i for i in test if i not in truth]} if truth else {"all": test}
+    examples = test[:: max(1, len(test) // SHOWN_EXAMPLES)][:SHOWN_EXAMPLES]
+    return {
+        "sequences": {
+            "read": dataset.manifest["read"],
+            "rejected": sum(dataset.manifest["rejected"].values()),
+            "splits": {split: dataset.count(split) for split in dataset.splits},
+            "kept_by_filter": {split: filtered.count(split) for split in dataset.splits},
+            "threshold": filtered.manifest["settings"]["threshold"],
+        },
+        "score": {
+            name: {"sequences": len(ids), "base": _pooled(base, ids), "final": _pooled(final, ids)}
+            for name, ids in groups.items()
+        },
+        "filter": _caught(base, kept, truth) if truth else {},
+        "model": {
+            "bytes": model["bytes"],
+            "parameters": model["parameters"],
+            "max_frames": model["max_frames"],
+            "latency_milliseconds": evaluation["latency_milliseconds"],
+        },
+        "examples": [[final[i].target, final[i].recognised] for i in examples],
+        "seconds": read_seconds(output),
+    }
+
+
+def _pooled(rows: dict[int, score_table.Row], ids: list[int]) -> float:
+    return scoring.pooled_score((rows[i].target, rows[i].recognised) for i in ids)
+
+
+def _caught(base: dict[int, score_table.Row], kept: set[int], truth: dict[int, str]) -> dict[str, dict[str, int]]:
+    """By kind, of the sequences that the filter judges: how many there are, and how many it dropped."""
+    counts: dict[str, dict[str, int]] = {}
+    for sequence_id, row in base.items():
+        if row.split == "test":
+            continue
+        of_kind = counts.setdefault(truth.get(sequence_id, GOOD), {"sequences": 0, "dropped": 0})
+        of_kind["sequences"] += 1
+        of_kind["dropped"] += sequence_id not in kept
+    return dict(sorted(counts.items()))
+
+
+def show(report: dict[str, Any], out: Console) -> None:
+    sequences, model = report["sequences"], report["model"]
+    table = Table(title="The whole path", show_header=False, title_justify="left")
+    table.add_row("sequences read / rejected", f"{sequences['read']:,} / {sequences['rejected']:,}")
+    for split, count in sequences["splits"].items():
+        kept = "all, unfiltered" if split == "test" else f"{sequences['kept_by_filter'][split]:,} kept by the filter"
+        table.add_row(f"  {split}", f"{count:,}, {kept}")
+    table.add_row("filter threshold", f"score {sequences['threshold']}")
+    for kind, of_kind in report["filter"].items():
+        word = "lost" if kind == GOOD else "caught"
+        share = of_kind["dropped"] / of_kind["sequences"]
+        table.add_row(f"  {kind}", f"{of_kind['dropped']:,} of {of_kind['sequences']:,} {word} ({share:.1%})")
+    for name, score in report["score"].items():
+        table.add_row(
+            f"score on test signers, {name}",
+            f"base {score['base']:.4f}, final {score['final']:.4f} ({score['sequences']:,} sequences)",
+        )
+    latency = model["latency_milliseconds"]
+    table.add_row("model", f"{model['bytes'] / 1e6:.1f} MB, {model['parameters']:,} parameters")
+    table.add_row("latency, one thread", f"mean {latency['mean']} ms, P50 {latency['p50']} ms, P95 {latency['p95']} ms")
+    total = sum(report["seconds"].values())
+    table.add_row("time", ", ".join(f"{name} {value:.0f} s" for name, value in report["seconds"].items()))
+    table.add_row("  together", f"{total / 60:.1f} min")
+    out.print(table)
+    examples = Table("target", "recognised", title="Test sequences", title_justify="left")
+    for target, recognised in report["examples"]:
+        examples.add_row(target, recognised)
+    out.print(examples, markup=False)
+
+
+if __name__ == "__main__":
+    run(main)
