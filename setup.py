@@ -12,7 +12,7 @@ setup(
     description="From hand, face and body landmarks to text: conversion, training and TFLite export",
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
-    packages=["pipeline", "training", "inference"],
+    packages=["pipeline", "pipeline.synthesis", "training", "inference"],
     install_requires=[
         "google-crc32c>=1.5,<2",
         "isal>=1.6,<2",

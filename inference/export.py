@@ -152,7 +152,7 @@ def edge_cases(max_frames: int) -> dict[str, np.ndarray]:
     random = np.random.default_rng(0)
 
     def clip(num_frames: int, *missing: slice) -> np.ndarray:
-        # Points wander as hands do: in noise, a rounding error of the resampling would weigh as it never does in a clip.
+        # Points wander as hands do: in noise, a rounding error of the resampling would weigh as in no real clip.
         steps = random.normal(0, 0.01, (num_frames, lm.NUM_POINTS, 2))
         landmarks = (random.uniform(0, 1, (lm.NUM_POINTS, 2)) + np.cumsum(steps, axis=0)).astype(np.float32)
         for points in missing:

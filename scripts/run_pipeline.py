@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument(
         "--truth",
         type=pathlib.Path,
-        help="CSV (sequence_id, kind) of spoiled sequences, used only for the closing table",
+        help="CSV (sequence_id, kind) of spoiled sequences, only for the closing table",
     )
     parser.add_argument(
         "--set",
@@ -57,9 +57,8 @@ def main() -> None:
     directories.write_json(arguments.output / "report.json", report)
     with (arguments.output / "report.txt").open("w", encoding="utf-8") as file:
         show(report, Console(file=file, width=110))
-    print(
-        f"all of it: {arguments.output}; next: python -m inference.recognize FILE.parquet --model {arguments.output}/model"
-    )
+    print(f"everything is in {arguments.output}")
+    print(f"next: python -m inference.recognize FILE.parquet --model {arguments.output / 'model'}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,10 +72,8 @@ class Stage:
 def stages(arguments: argparse.Namespace) -> list[Stage]:
     """The commands, in order; each reads the directories of those before it."""
     base, final = PRESETS[arguments.preset]
-    made = {
-        name: str(arguments.output / name)
-        for name in ("dataset", "base", "scores", "dataset-filtered", "final", "model")
-    }
+    names = ("dataset", "base", "scores", "dataset-filtered", "final", "model")
+    made = {name: str(arguments.output / name) for name in names}
     changes = [word for change in arguments.set for word in ("--set", change)]
     test = ["--test-participants", arguments.test_participants] if arguments.test_participants else []
     dataset, filtered = ["--dataset", made["dataset"]], ["--dataset", made["dataset-filtered"]]

@@ -1,10 +1,13 @@
-"""What the tests of several packages share: tiny data directories in the Kaggle layout."""
+"""What the tests of several packages share: tiny data directories in the Kaggle layout, and a model trained on one."""
 
 import csv
 import dataclasses
 import json
 import pathlib
+import sys
+import types
 from collections.abc import Callable, Iterable
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -97,3 +100,82 @@ def recording() -> type[Recording]:
 @pytest.fixture
 def example_recordings() -> list[Recording]:
     return example()
+
+
+@pytest.fixture(scope="session")
+def command() -> Callable[..., None]:
+    """`command(module, *words)` does in this process what `python -m module words` does, errors not caught."""
+
+    def run(module: types.ModuleType, *words: object) -> None:
+        with mock.patch.object(sys, "argv", [module.__name__, *map(str, words)]):
+            module.main()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def toy_data(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """2 files, 3 signers, 36 sequences of noise: of those, one too short for its phrase and one longer than 16 frames."""
+    lengths = {4: 24, 9: 3}
+    recordings = [
+        Recording(
+            100 + i,
+            f"{('ab', 'to', 'b a', 'll')[i % 4]}{'abcdefghij'[i % 10]}",
+            i % 3 + 1,
+            f"train_landmarks/{i % 2 + 1}.parquet",
+            lengths.get(i, 12 + i % 5),
+        )
+        for i in range(36)
+    ]
+    return write_data(tmp_path_factory.mktemp("toy") / "data", recordings)
+
+
+@pytest.fixture(scope="session")
+def toy_dataset(toy_data: pathlib.Path) -> pathlib.Path:
+    """Directory of the converted toy data: 24 sequences of two signers to train on, 12 of a third to test on."""
+    from pipeline import convert
+    from pipeline.splits import SplitRule
+
+    output = toy_data.parent / "dataset"
+    convert.convert(toy_data, output, SplitRule(test_participants=(3,)), num_shards=None, workers=1)
+    return output
+
+
+@pytest.fixture(scope="session")
+def toy_settings() -> list[str]:
+    """Words of `training.train`'s command line: a network that trains in seconds, to no effect."""
+    changes = (
+        "network.width=8",
+        "network.blocks=1",
+        "network.heads=2",
+        "data.max_frames=16",
+        "data.validation_phrase_share=0.3",
+        "optimizer.batch_size=4",
+        "optimizer.epochs=2",
+        "optimizer.warmup_epochs=1",
+    )
+    return ["--preset", "small", *(word for change in changes for word in ("--set", change))]
+
+
+@pytest.fixture(scope="session")
+def toy_run(toy_dataset: pathlib.Path, toy_settings: list[str], command: Callable[..., None]) -> pathlib.Path:
+    """Directory of a run trained on the toy data set. Shared: read it, do not change it."""
+    from training import train
+
+    output = toy_dataset.parent / "run"
+    command(train, "--dataset", toy_dataset, "--output", output, *toy_settings)
+    return output
+
+
+@pytest.fixture(scope="session")
+def reference() -> Callable[[str], dict[str, np.ndarray]]:
+    """`reference(name)`: arrays that the published solution's own functions gave. Skips the test where they are not."""
+
+    def load(name: str) -> dict[str, np.ndarray]:
+        path = pathlib.Path(__file__).parents[1].parent / "shared/reference" / name
+        if not path.is_file():
+            pytest.skip(f"NOT COMPARED with the published solution: {path} is not there")
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    return load

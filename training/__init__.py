@@ -1,1 +1,8 @@
 """Training and scoring of the CTC transformer on the data sets that `pipeline` writes."""
+
+import os
+
+# Before anything imports TensorFlow or Keras. TensorFlow's remarks at start-up are of no use to someone who trains; its
+# errors are.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")

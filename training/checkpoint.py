@@ -3,6 +3,7 @@
 import pathlib
 import zipfile
 from collections.abc import Iterable
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,8 +15,8 @@ from pipeline.commands import UserError
 def save(path: pathlib.Path, variables: Iterable[keras.Variable]) -> None:
     """Writes the variables; on an error (a full disk, say) the file that was there stays whole."""
     with directories.replacing(path) as temporary, temporary.open("wb") as file:
-        arrays = {_name(index, v): np.asarray(v) for index, v in enumerate(variables)}
-        np.savez(file, allow_pickle=False, **arrays)
+        arrays: dict[str, Any] = {_name(index, v): np.asarray(v) for index, v in enumerate(variables)}
+        np.savez(file, **arrays)
 
 
 def load(path: pathlib.Path, variables: Iterable[keras.Variable]) -> None:
@@ -24,7 +25,7 @@ def load(path: pathlib.Path, variables: Iterable[keras.Variable]) -> None:
     try:
         with np.load(path, allow_pickle=False) as saved:
             arrays = {name: saved[name] for name in saved.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"cannot read the weights {path}: {error}") from error
     expected = {_name(index, v): tuple(v.shape) for index, v in enumerate(variables)}
     found = {name: array.shape for name, array in arrays.items()}
@@ -39,5 +40,7 @@ def load(path: pathlib.Path, variables: Iterable[keras.Variable]) -> None:
 
 
 def _name(index: int, variable: keras.Variable) -> str:
-    # The index makes it unique and keeps the order; a slash would make folders inside the archive.
-    return f"{index:04d}.{variable.path.replace('/', '.')}"
+    # Keras numbers seed generators and optimizers by how many the process has made: no part of what they are. The index
+    # makes the name unique and keeps the order; a slash would make folders inside the archive.
+    owner, _, rest = variable.path.partition("/")
+    return f"{index:04d}.{owner.rstrip('_0123456789')}.{rest.replace('/', '.')}"

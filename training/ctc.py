@@ -23,10 +23,19 @@ def ctc_loss(*, labels_BxL, label_lengths_B, logits_BxTxV, num_frames_B, sparse:
         nor for other backends; else Keras' dense one, for both.
     """
     fits_B = minimal_frames(labels_BxL, label_lengths_B) <= num_frames_B
-    lengths_B = ops.where(fits_B, label_lengths_B, 0)  # an empty label always fits
+    empty_B = label_lengths_B == 0
     logits_BxTxV = ops.cast(logits_BxTxV, "float32")
+    # A kernel answers only for labels that fit, the sparse one only for labels that are not empty. The others become
+    # one character, which always fits; what the kernel says of it is not used.
+    replaced_B = ops.logical_or(empty_B, ops.logical_not(fits_B))
     kernel = _sparse_kernel if sparse else _dense_kernel
-    loss_B = kernel(labels_BxL, lengths_B, logits_BxTxV, num_frames_B)
+    loss_B = kernel(
+        ops.where(replaced_B[:, None], 0, labels_BxL),
+        ops.where(replaced_B, 1, label_lengths_B),
+        logits_BxTxV,
+        num_frames_B,
+    )
+    loss_B = ops.where(empty_B, _only_blanks(logits_BxTxV, num_frames_B), loss_B)
     return ops.where(fits_B, loss_B, 0.0), fits_B
 
 
@@ -35,6 +44,13 @@ def minimal_frames(labels_BxL, label_lengths_B):
     inside = ops.arange(ops.shape(labels_BxL)[1])[None, :] < label_lengths_B[:, None]
     repeats = ops.logical_and(labels_BxL[:, 1:] == labels_BxL[:, :-1], inside[:, 1:])
     return label_lengths_B + ops.sum(ops.cast(repeats, "int32"), axis=1)
+
+
+def _only_blanks(logits_BxTxV, num_frames_B):
+    """(B,): the loss of an empty label."""
+    blank_BxT = ops.log_softmax(logits_BxTxV, axis=-1)[:, :, vocabulary.BLANK]
+    inside_BxT = ops.arange(ops.shape(logits_BxTxV)[1])[None, :] < num_frames_B[:, None]
+    return -ops.sum(ops.where(inside_BxT, blank_BxT, 0.0), axis=1)
 
 
 def _sparse_kernel(labels_BxL, label_lengths_B, logits_BxTxV, num_frames_B):

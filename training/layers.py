@@ -13,10 +13,6 @@ LAYER_NORM_EPSILON = 1e-6
 CHANNEL_ATTENTION_KERNEL = 5
 
 
-def batch_norm(name: str) -> keras.layers.BatchNormalization:
-    return keras.layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, name=name)
-
-
 def sample_dropout(rate: float, name: str) -> keras.layers.Dropout:
     """Drops a residual branch for a whole sequence at once (stochastic depth)."""
     return keras.layers.Dropout(rate, noise_shape=(None, 1, 1), name=name)
@@ -39,6 +35,35 @@ class MaskedLayer(keras.layers.Layer):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.supports_masking = True
+
+
+class BatchNorm(MaskedLayer):
+    """Batch norm whose statistics leave the padding out.
+
+    Keras' own does so too, at twice the cost on a CPU: here the statistics are matrix products with the mask.
+    """
+
+    def build(self, input_shape):
+        shape = input_shape[-1:]
+        self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma")
+        self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta")
+        self.moving_mean = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="moving_mean")
+        self.moving_variance = self.add_weight(shape=shape, initializer="ones", trainable=False, name="moving_variance")
+
+    def call(self, x_BxTxD, mask, training=False):
+        x = ops.cast(x_BxTxD, "float32")
+        if training:
+            frames_NxD = ops.reshape(x, (-1, x.shape[-1]))
+            weights_1xN = ops.reshape(ops.cast(mask, "float32"), (1, -1))
+            weights_1xN = weights_1xN / ops.maximum(ops.sum(weights_1xN), 1.0)
+            mean_D = ops.matmul(weights_1xN, frames_NxD)[0]
+            centred = x - mean_D
+            variance_D = ops.matmul(weights_1xN, ops.reshape(ops.square(centred), (-1, x.shape[-1])))[0]
+            for moving, current in ((self.moving_mean, mean_D), (self.moving_variance, variance_D)):
+                moving.assign(moving * BATCH_NORM_MOMENTUM + current * (1.0 - BATCH_NORM_MOMENTUM))
+        else:
+            centred, variance_D = x - self.moving_mean, self.moving_variance
+        return ops.cast(centred * (self.gamma * ops.rsqrt(variance_D + BATCH_NORM_EPSILON)) + self.beta, x_BxTxD.dtype)
 
 
 class ChannelAttention(MaskedLayer):
@@ -66,7 +91,7 @@ class ConvolutionUnit(MaskedLayer):
         self.kernel = kernel
         self.expand = keras.layers.Dense(width * expansion, activation="swish", name="expand")
         self.convolution = keras.layers.DepthwiseConv1D(kernel, use_bias=False, name="convolution")
-        self.norm = batch_norm("norm")
+        self.norm = BatchNorm(name="norm")
         self.attention = ChannelAttention(name="attention")
         self.project = keras.layers.Dense(width, name="project")
         self.dropout = sample_dropout(dropout, "dropout")

@@ -13,7 +13,7 @@ from pipeline.features import NUM_FEATURES
 from training import config as cfg
 from training import ctc
 from training.features import Features
-from training.layers import ConvolutionUnit, LateDropout, TransformerUnit, batch_norm, sinusoidal_positions
+from training.layers import BatchNorm, ConvolutionUnit, LateDropout, TransformerUnit, sinusoidal_positions
 
 KERNELS = (11, 7, 3)
 
@@ -30,7 +30,7 @@ class Network(keras.Model):
         self.supports_masking = True
         width = config.width
         self.stem = keras.layers.Dense(width, use_bias=False, name="stem")
-        self.stem_norm = batch_norm("stem_norm")
+        self.stem_norm = BatchNorm(name="stem_norm")
         self.blocks = [
             (
                 [
@@ -84,8 +84,9 @@ class Recogniser(keras.Model):
     Targets: {"labels": (B, L) int32, "label_lengths": (B,) int32}.
     """
 
-    def __init__(self, config: cfg.Network, mean: np.ndarray, std: np.ndarray, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, config: cfg.Network, mean: np.ndarray, std: np.ndarray):
+        # Named: Keras would number a second model of the same process, and so the names of its saved variables.
+        super().__init__(name="recogniser")
         self.features = Features(mean, std, name="features")
         self.network = Network(config, name="network")
 

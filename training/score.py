@@ -2,9 +2,9 @@
 
     python -m training.score --run out/base --dataset out/dataset --output out/scores
 
-Writes scores.csv, a row for every sequence of every split, also those that training left out: id, signer, split, frames,
-length rule, target, recognised text, score ((N - D) / N: N target characters, D edits) and exact match. The scores of
-training sequences are in-sample: the model has seen them.
+Writes scores.csv, a row for every sequence of every split, also those that training left out: id, signer, split,
+frames, length rule, target, recognised text, score and exact match. The score is (N - D) / N: N target characters, D
+edits. Scores of training sequences are in-sample: the model has seen them.
 """
 
 import argparse

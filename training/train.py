@@ -16,7 +16,7 @@ import pathlib
 import time
 
 from pipeline import directories
-from pipeline.commands import Parser, console, progress, run
+from pipeline.commands import Parser, progress, run
 from pipeline.dataset import Dataset
 from training import config as cfg
 from training import runs
@@ -45,28 +45,27 @@ def train(arguments: argparse.Namespace) -> None:
     dataset = Dataset.open(arguments.dataset)
     request = directories.Request(runs.KIND, {"config": dataclasses.asdict(config), "dataset": dataset.fingerprint})
     if directories.prepare(arguments.output, request):
-        console.print(f"{arguments.output} is already complete")
+        print(f"{arguments.output} is already complete")
         return
     # TensorFlow takes seconds to import: only now, when there is something to do.
     from training.trainer import Trainer
 
     trainer = Trainer(dataset, config, arguments.output)
     started = time.monotonic()
-    with progress() as bar:
+    with progress("steps") as bar:
         task = bar.add_task("training", total=config.optimizer.epochs * trainer.steps_per_epoch, note="")
         bar.advance(task, trainer.start_epoch * trainer.steps_per_epoch)
         for epoch in range(trainer.start_epoch, config.optimizer.epochs):
             summary = trainer.run_epoch(epoch, lambda: bar.advance(task))
-            bar.update(task, note=summary)
             bar.console.print(summary)
     result = trainer.finish()
     result["seconds"] = round(time.monotonic() - started, 1)
     directories.complete(arguments.output, request, result)
-    console.print(
+    print(
         f"{arguments.output}: best validation score {result['best_score']:.4f} in epoch {result['best_epoch']}"
-        f" ({result['validation_sequences']} sequences, {result['validation']}); next: python -m training.score"
-        f" --run {arguments.output} --dataset {arguments.dataset} --output scores"
+        f" ({result['validation_sequences']} sequences, {result['validation']})"
     )
+    print(f"next: python -m training.score --run {arguments.output} --dataset {arguments.dataset} --output SCORES")
 
 
 if __name__ == "__main__":

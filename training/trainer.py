@@ -12,7 +12,7 @@ from pipeline import directories, scoring
 from pipeline.commands import UserError
 from pipeline.dataset import Dataset
 from pipeline.sequences import Sequence
-from training import checkpoint, runs
+from training import checkpoint, ctc, runs
 from training import config as cfg
 from training.input_pipeline import Corpus, is_validation_phrase, plan_epoch, training_batches
 from training.model import Recogniser
@@ -30,7 +30,10 @@ class Trainer:
         self.config = config
         self.directory = directory
         self.training, self.validation, self.validation_name = _split(dataset, config)
-        self.chosen = np.flatnonzero(self.training.passes_length_rule | (not config.data.length_rule))
+        passes = self.training.passes_length_rule | (not config.data.length_rule)
+        fits = _phrases_fit(self.training, config.data.max_frames)
+        self.chosen = np.flatnonzero(passes & fits)
+        self.left_out = {"refused_by_length_rule": int((~passes).sum()), "too_few_frames": int((passes & ~fits).sum())}
         self.steps_per_epoch = len(self.chosen) // config.optimizer.batch_size
         if not self.steps_per_epoch:
             raise UserError(
@@ -50,9 +53,11 @@ class Trainer:
         directories.write_json(
             directory / runs.STATISTICS, {"mean": dataset.mean.tolist(), "std": dataset.std.tolist()}
         )
-        self.history = runs.read_history(directory / runs.HISTORY)
-        if self.history:
+        if (directory / runs.CHECKPOINT).is_file():
             checkpoint.load(directory / runs.CHECKPOINT, self._state())
+        # The checkpoint decides: a run that was killed just before writing it has one line of history too many.
+        finished_epochs = int(self.model.optimizer.iterations) // self.steps_per_epoch
+        self.history = runs.read_history(directory / runs.HISTORY)[:finished_epochs]
 
     @property
     def start_epoch(self) -> int:
@@ -88,8 +93,9 @@ class Trainer:
         )
         if score > best_so_far:
             checkpoint.save(self.directory / runs.BEST, self.model.weights)
-        checkpoint.save(self.directory / runs.CHECKPOINT, self._state())
         runs.write_history(self.directory / runs.HISTORY, self.history)
+        # Last: without it the epoch is repeated, from the state before it.
+        checkpoint.save(self.directory / runs.CHECKPOINT, self._state())
         return f"epoch {epoch + 1}: loss {np.mean(losses):.3f}, validation score {score:.4f}"
 
     def finish(self) -> dict[str, Any]:
@@ -99,7 +105,7 @@ class Trainer:
             "best_score": best["validation_score"],
             "best_epoch": int(best["epoch"]),
             "training_sequences": len(self.chosen),
-            "refused_by_length_rule": len(self.training) - len(self.chosen),
+            **self.left_out,
             "validation_sequences": len(self.validation),
             "validation": self.validation_name,
             "trainable_parameters": int(sum(np.prod(v.shape) for v in self.model.trainable_variables)),
@@ -122,6 +128,12 @@ def _split(dataset: Dataset, config: cfg.Config) -> tuple[Corpus, Corpus, str]:
         return (s for s in dataset.read("train") if is_validation_phrase(s.label, share) == validation)
 
     return Corpus.read(part(False)), Corpus.read(part(True)), "other phrases of the training signers"
+
+
+def _phrases_fit(corpus: Corpus, max_frames: int) -> np.ndarray:
+    """(N,) bool: whether a sequence has frames enough for CTC to spell its phrase, within the frame budget."""
+    needed_N = keras.ops.convert_to_numpy(ctc.minimal_frames(corpus.labels, corpus.label_lengths))
+    return needed_N <= np.minimum(corpus.num_frames, max_frames)
 
 
 def _optimizer(config: cfg.Optimizer, steps_per_epoch: int) -> keras.optimizers.Optimizer:

@@ -14,13 +14,15 @@ A posture is a vector of `NUM_ANGLES` angles (the slices below):
   over the signer's left to the signer), roll (in the image; positive: counter-clockwise as the camera sees it), applied
   as yaw, then pitch, then roll.
 
-Shapes: T frames (any number of postures), J = 21 landmarks.
+The landmarks are MediaPipe's: 0 the wrist, 1-4 the thumb from its base to its tip, then four for each finger. In shape
+suffixes T is any number of postures.
 """
 
 import numpy as np
 
 FINGERS = ("index", "middle", "ring", "little")
 FINGER_ANGLES = slice(0, 16)
+SPREADS = slice(3, 16, 4)
 THUMB = slice(16, 20)
 ORIENTATION = slice(20, 23)
 NUM_ANGLES = 23
@@ -34,13 +36,12 @@ LIMITS = np.array([*(_FINGER_LIMITS * 4), *_THUMB_LIMITS, *_ORIENTATION_LIMITS],
 # The thumb's flexion axis is turned out of the palm's normal, so that the thumb bends towards the fingertips.
 _THUMB_TWIST = np.deg2rad(50.0)
 
-# MediaPipe's parent of each landmark: the wrist carries the thumb's base and the four knuckles.
-PARENTS = np.array([-1, 0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19])
-
 # An adult's hand. The palm is rigid: the places of the thumb's base and the knuckles.
 PALM = np.array([(2.1, 2.1, 0.6), (2.5, 9.0, 0.0), (0.5, 9.4, 0.1), (-1.3, 8.8, 0.0), (-2.9, 7.8, -0.3)], np.float32)
 # Metacarpal and two phalanges of the thumb; three phalanges of each finger.
 BONES = np.array([(4.4, 3.3, 2.7), (4.4, 2.6, 2.1), (4.9, 3.0, 2.2), (4.5, 2.8, 2.2), (3.5, 2.0, 1.9)], np.float32)
+
+_REACH_STEPS = 60  # no angle of `handshapes` changes after 45
 
 
 def forward(angles_TxA: np.ndarray, bones: np.ndarray = BONES, palm: np.ndarray = PALM) -> np.ndarray:
@@ -59,10 +60,10 @@ def forward(angles_TxA: np.ndarray, bones: np.ndarray = BONES, palm: np.ndarray 
         directions = _finger_directions(angles_TxA[:, 4 * finger : 4 * finger + 4])
         first = 6 + 4 * finger
         points[:, first : first + 3] = palm[1 + finger] + np.cumsum(directions * bones[1 + finger][:, None], axis=1)
-    return points @ palm_rotation(angles_TxA[:, ORIENTATION]).transpose(0, 2, 1)
+    return points @ rotation_matrices(angles_TxA[:, ORIENTATION]).transpose(0, 2, 1)
 
 
-def palm_rotation(orientation_Tx3: np.ndarray) -> np.ndarray:
+def rotation_matrices(orientation_Tx3: np.ndarray) -> np.ndarray:
     """Rotation matrices (T, 3, 3) of pitch, yaw and roll in degrees."""
     (px, yx, rx), (py, yy, ry) = np.cos(np.deg2rad(orientation_Tx3.T)), np.sin(np.deg2rad(orientation_Tx3.T))
     zero, one = np.zeros_like(px), np.ones_like(px)
@@ -95,7 +96,7 @@ def _thumb_directions(angles_TxA: np.ndarray) -> np.ndarray:
     return np.cos(flexion_Tx3) * along[:, None] - np.sin(flexion_Tx3) * outer[:, None]
 
 
-def reach(angles_TxA: np.ndarray, targets_Tx3: np.ndarray, steps: int = 60) -> np.ndarray:
+def reach(angles_TxA: np.ndarray, targets_Tx3: np.ndarray) -> np.ndarray:
     """The postures with the thumbs changed so that their tips come as near as they can to `targets_Tx3`.
 
     Targets are in the palm's frame of the average hand: the orientation plays no part. Damped least squares within
@@ -111,7 +112,7 @@ def reach(angles_TxA: np.ndarray, targets_Tx3: np.ndarray, steps: int = 60) -> n
         return np.concatenate([tips - targets_Tx3, 0.01 * (thumb_Tx4 - preferred)], axis=1)
 
     thumb = preferred.copy()
-    for _ in range(steps):
+    for _ in range(_REACH_STEPS):
         error = miss(thumb)
         jacobian = np.stack([miss(thumb + step) - error for step in np.eye(4)], axis=-1)
         normal = jacobian.transpose(0, 2, 1) @ jacobian + 1e-4 * np.eye(4)

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline import handshapes, kinematics, vocabulary
+from pipeline import vocabulary
+from pipeline.synthesis import handshapes, kinematics
 
 THUMB, INDEX, MIDDLE, RING, LITTLE = 4, 8, 12, 16, 20
 
@@ -24,7 +25,7 @@ def _apart(character: str, one: int, other: int) -> float:
 
 def test_every_character_has_a_sign_within_a_hands_limits():
     assert set(handshapes.SIGNS) == set(vocabulary.CHARACTERS)
-    for sign in [*handshapes.SIGNS.values(), *handshapes.SHAKEN.values()]:
+    for sign in [*handshapes.SIGNS.values(), *handshapes.SHAKEN_NUMBERS.values()]:
         assert sign.postures.shape == (len(sign.places), kinematics.NUM_ANGLES)
         assert sign.places.shape[1] == 3
         assert (sign.postures >= kinematics.LIMITS[:, 0]).all()
@@ -77,10 +78,10 @@ def test_what_moves():
     assert all(len(handshapes.SIGNS[character].postures) > 1 for character in handshapes.STROKES)
 
 
-def test_no_two_characters_are_signed_alike_except_stated_twins():
+def test_no_two_characters_are_signed_alike_except_stated_lookalikes():
     """Signs of the same number of key postures differ by 6 degrees a joint in some joint, or in place."""
-    stated = {frozenset(pair) for pair in (("2", "v"), ("9", "f"), ("0", "o"), ("6", "w"))}
-    assert {frozenset(pair) for pair in handshapes.TWINS.items()} == stated
+    stated = {frozenset(pair) for pair in handshapes.LOOKALIKES.items()}
+    assert stated == {frozenset(pair) for pair in ("2v", "9f", "0o", "6w")}
     signs = list(handshapes.SIGNS.items())
     for position, (one, a) in enumerate(signs):
         for other, b in signs[position + 1 :]:
@@ -90,8 +91,8 @@ def test_no_two_characters_are_signed_alike_except_stated_twins():
                 assert angle > 6 or place > 1, (one, other)
 
 
-def test_twins_are_told_apart_by_a_shake():
-    for digit, letter in handshapes.TWINS.items():
-        assert len(handshapes.SHAKEN[digit].postures) > len(handshapes.SIGNS[letter].postures)
-        roll = handshapes.SHAKEN[digit].postures[:, kinematics.ORIENTATION][:, 2]
+def test_lookalikes_are_told_apart_by_a_shake():
+    for digit, letter in handshapes.LOOKALIKES.items():
+        assert len(handshapes.SHAKEN_NUMBERS[digit].postures) > len(handshapes.SIGNS[letter].postures)
+        roll = handshapes.SHAKEN_NUMBERS[digit].postures[:, kinematics.ORIENTATION][:, 2]
         assert np.ptp(roll) > 10

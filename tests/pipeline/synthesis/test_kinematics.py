@@ -1,6 +1,9 @@
 import numpy as np
 
-from pipeline import kinematics
+from pipeline.synthesis import kinematics
+
+# MediaPipe's parent of each landmark but the wrist, which carries the thumb's base and the four knuckles.
+PARENTS = [0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19]
 
 
 def _random_postures(count: int) -> np.ndarray:
@@ -9,7 +12,7 @@ def _random_postures(count: int) -> np.ndarray:
 
 
 def _bone_lengths(points_TxJx3: np.ndarray) -> np.ndarray:
-    return np.linalg.norm(points_TxJx3[:, 1:] - points_TxJx3[:, kinematics.PARENTS[1:]], axis=2)
+    return np.linalg.norm(points_TxJx3[:, 1:] - points_TxJx3[:, PARENTS], axis=2)
 
 
 def test_bone_lengths_are_the_same_in_every_posture():
@@ -41,14 +44,14 @@ def test_fingers_curl_to_the_palms_side():
 
 def test_orientation_turns_the_palm_as_documented():
     def normal_and_fingers(*orientation: float) -> np.ndarray:
-        rotation = kinematics.palm_rotation(np.array([orientation], float))[0]
+        rotation = kinematics.rotation_matrices(np.array([orientation], float))[0]
         return np.round(rotation @ np.array([[0, 0, 1], [0, 1, 0]]).T, 5).T
 
     # (palm's normal, direction of the fingers); x right, y up, z to the camera.
     np.testing.assert_allclose(normal_and_fingers(90, 0, 0), [(0, -1, 0), (0, 0, 1)], atol=1e-5)
     np.testing.assert_allclose(normal_and_fingers(0, 90, 0), [(1, 0, 0), (0, 1, 0)], atol=1e-5)
     np.testing.assert_allclose(normal_and_fingers(0, 0, 90), [(0, 0, 1), (-1, 0, 0)], atol=1e-5)
-    rotations = kinematics.palm_rotation(_random_postures(50)[:, kinematics.ORIENTATION])
+    rotations = kinematics.rotation_matrices(_random_postures(50)[:, kinematics.ORIENTATION])
     np.testing.assert_allclose(rotations @ rotations.transpose(0, 2, 1), np.tile(np.eye(3), (50, 1, 1)), atol=1e-5)
     np.testing.assert_allclose(np.linalg.det(rotations), 1, atol=1e-5)
 

@@ -1,0 +1,184 @@
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipeline import vocabulary
+from training.ctc import ctc_loss, minimal_frames
+
+KERNELS = pytest.mark.parametrize("sparse", [True, False], ids=["sparse", "dense"])
+CLASSES = vocabulary.NUM_CLASSES
+BLANK = vocabulary.BLANK
+SPACE = 0
+A, B = 33, 34
+
+LABELS = [
+    [],
+    [SPACE],
+    [A],
+    [58],
+    [SPACE, SPACE],
+    [A, SPACE],
+    [A, A],
+    [A, B],
+    [A, B, A],
+    [A, A, B],
+    [B, SPACE, A, B],
+]
+
+
+def padded(labels, filler=BLANK):
+    lengths = np.array([len(label) for label in labels], np.int32)
+    rows = np.full((len(labels), max(1, lengths.max())), filler, np.int32)
+    for row, label in zip(rows, labels, strict=True):
+        row[: len(label)] = label
+    return rows, lengths
+
+
+def evaluate(labels, logits, num_frames, *, sparse, filler=BLANK):
+    """Loss, gradient with respect to the logits, and whether each label fits."""
+    rows, lengths = padded(labels, filler)
+    x = tf.constant(logits, tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        loss, fits = ctc_loss(
+            labels_BxL=tf.constant(rows),
+            label_lengths_B=tf.constant(lengths),
+            logits_BxTxV=x,
+            num_frames_B=tf.constant(num_frames, tf.int32),
+            sparse=sparse,
+        )
+    return loss.numpy(), tape.gradient(loss, x).numpy(), np.array(fits)
+
+
+def spelt(path):
+    return [c for c, _ in itertools.groupby(path) if c != BLANK]
+
+
+def enumerated(label, logits):
+    """The definition: the sum over all paths that spell the label. Classes that are all but impossible are left out."""
+    probabilities = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
+    used = [c for c in range(CLASSES) if probabilities[:, c].max() > 1e-30]
+    total = sum(
+        np.prod([probabilities[t, c] for t, c in enumerate(path)])
+        for path in itertools.product(used, repeat=len(logits))
+        if spelt(path) == label
+    )
+    return -np.log(total)
+
+
+def few_classes(random, num_frames, label):
+    """Logits of one sequence in which only the label's classes, the blank and one more are possible."""
+    logits = np.full((num_frames, CLASSES), -1e4, np.float32)
+    possible = sorted({*label, BLANK, 7})
+    logits[:, possible] = random.normal(0, 2, (num_frames, len(possible)))
+    return logits
+
+
+def needed(label):
+    return len(label) + sum(a == b for a, b in itertools.pairwise(label))
+
+
+@KERNELS
+@pytest.mark.parametrize("spare_frames", [0, 1])
+def test_the_loss_is_as_defined(sparse, spare_frames):
+    """All labels as one batch, each in its fewest frames and in one more; what follows in the padding is garbage."""
+    random = np.random.default_rng(0)
+    num_frames = [max(1, needed(label)) + spare_frames for label in LABELS]
+    logits = random.normal(0, 30, (len(LABELS), max(num_frames) + 2, CLASSES)).astype(np.float32)
+    for row, label, length in zip(logits, LABELS, num_frames, strict=True):
+        row[:length] = few_classes(random, length, label)
+    loss, gradient, fits = evaluate(LABELS, logits, num_frames, sparse=sparse)
+    assert fits.all()
+    for each, row, label, length in zip(loss, logits, LABELS, num_frames, strict=True):
+        assert each == pytest.approx(enumerated(label, row[:length].astype(np.float64)), rel=1e-4), label
+    for each, length in zip(gradient, num_frames, strict=True):
+        assert not each[length:].any()
+
+
+def random_batch(num_sequences=6, num_frames=12):
+    random = np.random.default_rng(1)
+    labels = [random.integers(0, 59, random.integers(1, 6)).tolist() for _ in range(num_sequences)]
+    labels[0] = [SPACE, SPACE, A, A, SPACE]
+    lengths = random.integers(9, num_frames + 1, num_sequences)
+    return labels, random.normal(0, 3, (num_sequences, num_frames, CLASSES)).astype(np.float32), lengths
+
+
+def test_the_kernels_agree():
+    labels, logits, num_frames = random_batch()
+    loss, gradient, _ = evaluate(labels, logits, num_frames, sparse=True)
+    dense_loss, dense_gradient, _ = evaluate(labels, logits, num_frames, sparse=False)
+    np.testing.assert_allclose(loss, dense_loss, rtol=1e-5)
+    np.testing.assert_allclose(gradient, dense_gradient, atol=1e-4)
+    assert np.abs(gradient).max() > 0.1
+
+
+@KERNELS
+def test_what_follows_a_label_is_ignored(sparse):
+    labels, logits, num_frames = random_batch()
+    loss, gradient, _ = evaluate(labels, logits, num_frames, sparse=sparse)
+    for filler in (SPACE, A):
+        other_loss, other_gradient, fits = evaluate(labels, logits, num_frames, sparse=sparse, filler=filler)
+        assert fits.all()
+        np.testing.assert_allclose(other_loss, loss, rtol=1e-6)
+        np.testing.assert_allclose(other_gradient, gradient, atol=1e-6)
+
+
+@KERNELS
+def test_padding_frames_change_nothing(sparse):
+    labels, logits, num_frames = random_batch()
+    more = np.concatenate([logits, np.full((len(labels), 5, CLASSES), 1e4, np.float32)], axis=1)
+    loss, gradient, _ = evaluate(labels, logits, num_frames, sparse=sparse)
+    padded_loss, padded_gradient, _ = evaluate(labels, more, num_frames, sparse=sparse)
+    np.testing.assert_allclose(padded_loss, loss, rtol=1e-6)
+    np.testing.assert_allclose(padded_gradient[:, :-5], gradient, atol=1e-6)
+    assert not padded_gradient[:, -5:].any()
+
+
+@KERNELS
+def test_a_phrase_that_does_not_fit_has_no_loss_and_no_gradient(sparse):
+    """Nor does it change what the others of its batch get."""
+    impossible = [([A, B], 1), ([A, A], 2), ([SPACE] * 4, 6), ([A, B, A, B, A], 4)]
+    labels, logits, num_frames = random_batch()
+    alone_loss, alone_gradient, _ = evaluate(labels, logits, num_frames, sparse=sparse)
+    random = np.random.default_rng(3)
+    logits = np.concatenate([logits, random.normal(0, 3, (len(impossible), 12, CLASSES)).astype(np.float32)])
+    loss, gradient, fits = evaluate(
+        [*labels, *(label for label, _ in impossible)],
+        logits,
+        [*num_frames, *(length for _, length in impossible)],
+        sparse=sparse,
+    )
+    assert fits.tolist() == [True] * len(labels) + [False] * len(impossible)
+    np.testing.assert_array_equal(loss[len(labels) :], 0)
+    np.testing.assert_array_equal(gradient[len(labels) :], 0)
+    np.testing.assert_allclose(loss[: len(labels)], alone_loss, rtol=1e-6)
+    np.testing.assert_allclose(gradient[: len(labels)], alone_gradient, atol=1e-6)
+
+
+@KERNELS
+def test_nothing_in_the_batch_fits(sparse):
+    loss, gradient, fits = evaluate([[A, B]], np.ones((1, 1, CLASSES), np.float32), [1], sparse=sparse)
+    assert (loss.tolist(), fits.tolist(), gradient.any()) == ([0], [False], False)
+
+
+@KERNELS
+def test_half_precision_logits_are_computed_with_in_float32(sparse):
+    labels, logits, num_frames = random_batch()
+    rows, lengths = padded(labels)
+    loss, _ = ctc_loss(
+        labels_BxL=tf.constant(rows),
+        label_lengths_B=tf.constant(lengths),
+        logits_BxTxV=tf.constant(logits, tf.float16),
+        num_frames_B=tf.constant(num_frames, tf.int32),
+        sparse=sparse,
+    )
+    assert loss.dtype == tf.float32
+    expected, _, _ = evaluate(labels, logits.astype(np.float16), num_frames, sparse=sparse)
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+def test_minimal_frames():
+    rows, lengths = padded(LABELS, filler=A)
+    assert np.array(minimal_frames(rows, lengths)).tolist() == [needed(label) for label in LABELS]

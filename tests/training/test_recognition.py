@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+
+from pipeline import scoring
+from pipeline.sequences import Sequence
+from training.input_pipeline import Corpus
+from training.recognition import frame_logits, recognise
+
+
+@pytest.fixture(scope="module")
+def corpus(clip):
+    return Corpus.read(Sequence(clip(n), "ab", n, 1, "train") for n in (5, 9, 1, 7, 9, 30))
+
+
+def test_every_sequence_in_the_order_of_the_corpus(tiny_recogniser, corpus, clip, pad):
+    found = dict(frame_logits(tiny_recogniser, corpus, max_frames=12, batch_size=4))
+    assert sorted(found) == list(range(len(corpus)))
+    for position, num_frames in enumerate([5, 9, 1, 7, 9, 12]):
+        assert found[position].shape == (num_frames, 60)
+    for position in (0, 2, 3):
+        alone = tiny_recogniser(pad([clip(corpus.num_frames[position])], corpus.num_frames[position]))[0]
+        np.testing.assert_allclose(found[position], alone, atol=1e-4)
+
+    calls = []
+    texts = recognise(tiny_recogniser, corpus, max_frames=12, done=lambda: calls.append(1))
+    assert len(calls) == len(corpus)
+    expected = [scoring.greedy_decode(found[position].argmax(axis=-1)) for position in range(len(corpus))]
+    assert texts == expected
+    assert len(set(texts)) > 1
