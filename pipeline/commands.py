@@ -14,8 +14,9 @@ from typing import NoReturn
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-# Progress and remarks go to standard error, so that standard output holds only results.
-console = Console(stderr=True, highlight=False, soft_wrap=True)
+# Progress and remarks go to standard error, so that standard output holds only results. In a log file there is no width
+# to fit into: wide enough for every progress line.
+console = Console(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else 120)
 
 
 class UserError(Exception):

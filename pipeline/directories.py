@@ -49,9 +49,11 @@ def prepare(directory: pathlib.Path, request: Request) -> bool:
     """
     if (directory / REQUEST).is_file():
         found = read_json(directory / REQUEST)
+        if found.get("kind") != request.kind:
+            raise UserError(f"{directory} holds a {_kind(found)}, not a {request.kind}: choose another directory")
         if found != json.loads(json.dumps(request.as_json())):
             raise UserError(
-                f"{directory} holds a {found.get('kind', 'directory of another program')} made with other settings"
+                f"{directory} holds a {request.kind} made with other settings"
                 f" ({_first_difference(found, request.as_json())}): choose another directory, or delete this one"
             )
         return (directory / MANIFEST).is_file()
@@ -83,7 +85,7 @@ def read_manifest(directory: pathlib.Path, kind: str) -> dict[str, Any]:
         raise UserError(f"{directory} is not a {kind}: it has no {MANIFEST}")
     manifest = read_json(directory / MANIFEST)
     if manifest.get("kind") != kind:
-        raise UserError(f"{directory} is a {manifest.get('kind', 'directory of another program')}, expected a {kind}")
+        raise UserError(f"{directory} is a {_kind(manifest)}, expected a {kind}")
     if manifest.get("schema_version") != SCHEMA_VERSION:
         raise UserError(
             f"{directory} has schema version {manifest.get('schema_version')}, this program reads version"
@@ -117,6 +119,10 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _kind(data: dict[str, Any]) -> str:
+    return str(data.get("kind", "directory of another program"))
 
 
 def _first_difference(found: Any, wanted: Any, name: str = "") -> str:

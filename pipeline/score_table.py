@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pipeline import directories
 from pipeline.commands import UserError
 
-KIND = "scores"
+KIND = "score table"
 FILE_NAME = "scores.csv"
 
 

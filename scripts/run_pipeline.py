@@ -53,7 +53,7 @@ def main() -> None:
     truth = read_truth(arguments.truth) if arguments.truth else {}
     run_stages(arguments)
     report = summarise(arguments.output, truth)
-    show(report, Console())
+    show(report, Console(width=None if sys.stdout.isatty() else 110))
     directories.write_json(arguments.output / "report.json", report)
     with (arguments.output / "report.txt").open("w", encoding="utf-8") as file:
         show(report, Console(file=file, width=110))

@@ -68,8 +68,6 @@ class Config:
     seed: int = 0
 
 
-_SMALL = Network(width=128, blocks=2, heads=4, dropout=0.1, attention_dropout=0.0, late_dropout=0.2)
-
 # The published base and final model, and a pair of the same kind that two CPU cores train in minutes.
 PRESETS: dict[str, Config] = {
     "base": Config(),
@@ -79,14 +77,16 @@ PRESETS: dict[str, Config] = {
         optimizer=Optimizer(epochs=1500, batch_size=256),
     ),
     "small": Config(
-        network=_SMALL,
+        network=Network(width=96, blocks=2, heads=4, dropout=0.1, attention_dropout=0.0, late_dropout=0.2),
         data=Data(max_frames=160),
+        augment=Augment(resample_high=1.25),
         optimizer=Optimizer(epochs=16, batch_size=32, learning_rate=2e-3, warmup_epochs=2.0),
     ),
     "small-final": Config(
-        network=_SMALL,
+        network=Network(width=144, blocks=2, heads=4, dropout=0.1, attention_dropout=0.0, late_dropout=0.2),
         data=Data(max_frames=160, length_rule=False),
-        optimizer=Optimizer(epochs=36, batch_size=32, learning_rate=2e-3, warmup_epochs=2.0),
+        augment=Augment(resample_high=1.25),
+        optimizer=Optimizer(epochs=32, batch_size=32, learning_rate=2e-3, warmup_epochs=2.0),
     ),
 }
 

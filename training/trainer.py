@@ -70,23 +70,32 @@ class Trainer:
         late = network.late_dropout if epoch >= network.late_dropout_epoch else 0.0
         self.model.network.late_dropout.set_rate(late)
         plan = plan_epoch(self.training, self.chosen, self.config, epoch=epoch)
-        losses = []
-        for step, (inputs, targets) in enumerate(training_batches(self.training, self.config, plan, epoch=epoch)):
-            losses.append(float(self.model.train_on_batch(inputs, targets)))
-            if not np.isfinite(losses[-1]):
-                ids = ", ".join(map(str, self.training.sequence_ids[plan.positions[step]]))
+
+        def after_step(batch: int, logs: dict[str, float]) -> None:
+            if not np.isfinite(logs["loss"]):  # the mean so far
+                ids = ", ".join(map(str, self.training.sequence_ids[plan.positions[batch]]))
                 raise UserError(
-                    f"the loss became {losses[-1]} in epoch {epoch + 1}, step {step + 1} of {self.steps_per_epoch}; its"
-                    f" sequences: {ids}; lower optimizer.learning_rate"
+                    f"the loss became {logs['loss']} in epoch {epoch + 1}, step {batch + 1} of {self.steps_per_epoch};"
+                    f" its sequences: {ids}; lower optimizer.learning_rate"
                 )
             step_done()
+
+        # Not train_on_batch: TensorFlow would compile the first step of a process for its batch's own shape, with other
+        # rounding errors than the later ones, and a continued run would not end exactly as an uninterrupted one.
+        fitted = self.model.fit(
+            training_batches(self.training, self.config, plan, epoch=epoch),
+            shuffle=False,
+            verbose=0,
+            callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=after_step)],
+        )
+        loss = fitted.history["loss"][0]
         texts = recognise(self.model, self.validation, max_frames=self.config.data.max_frames)
         score = scoring.pooled_score(zip(self.validation.texts, texts, strict=True))
         best_so_far = max((row["validation_score"] for row in self.history), default=-np.inf)
         self.history.append(
             {
                 "epoch": epoch + 1,
-                "loss": float(np.mean(losses)),
+                "loss": float(loss),
                 "validation_score": score,
                 "seconds": round(time.monotonic() - started, 2),
             }
@@ -96,7 +105,7 @@ class Trainer:
         runs.write_history(self.directory / runs.HISTORY, self.history)
         # Last: without it the epoch is repeated, from the state before it.
         checkpoint.save(self.directory / runs.CHECKPOINT, self._state())
-        return f"epoch {epoch + 1}: loss {np.mean(losses):.3f}, validation score {score:.4f}"
+        return f"epoch {epoch + 1}: loss {loss:.3f}, validation score {score:.4f}"
 
     def finish(self) -> dict[str, Any]:
         """What the manifest says about the run."""

@@ -98,8 +98,8 @@ def test_an_unfinished_or_foreign_directory_is_refused(made, tmp_path):
         (made / "manifest.json").write_text(json.dumps(manifest | {key: "other"}))
         with pytest.raises(UserError, match=message):
             Dataset.open(made)
-    (made / "manifest.json").write_text(json.dumps(manifest | {"kind": "scores"}))
-    with pytest.raises(UserError, match="is a scores, expected a dataset"):
+    (made / "manifest.json").write_text(json.dumps(manifest | {"kind": "score table"}))
+    with pytest.raises(UserError, match="is a score table, expected a dataset"):
         Dataset.open(made)
     (made / "manifest.json").unlink()
     with pytest.raises(UserError, match="is unfinished"):

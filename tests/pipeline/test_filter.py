@@ -25,7 +25,7 @@ def parent(kaggle_data, tmp_path):
 
 def score(parent, path, *, low=LOW, left_out=(), more=(), of=None, **changes):
     path.mkdir()
-    request = directories.Request("scores", {})
+    request = directories.Request("score table", {})
     directories.prepare(path, request)
     rows = [
         Row(each.sequence_id, each.participant_id, split, each.num_frames, True, each.label, "?", 0.9)
@@ -113,7 +113,7 @@ def test_scores_that_do_not_fit(parent, tmp_path, changes, message):
 
 
 def test_a_directory_without_scores(parent, tmp_path):
-    with pytest.raises(UserError, match="is a dataset, expected a scores"):
+    with pytest.raises(UserError, match="is a dataset, expected a score table"):
         run(parent, parent.path, tmp_path / "out")
 
 

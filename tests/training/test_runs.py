@@ -19,9 +19,9 @@ def test_what_is_no_finished_run(tmp_path):
     directories.prepare(tmp_path / "unfinished", request)
     with pytest.raises(UserError, match="is unfinished"):
         runs.Run.open(tmp_path / "unfinished")
-    directories.prepare(tmp_path / "scores", directories.Request("scores", {}))
-    directories.complete(tmp_path / "scores", directories.Request("scores", {}), {})
-    with pytest.raises(UserError, match="is a scores, expected a run"):
+    directories.prepare(tmp_path / "scores", directories.Request("score table", {}))
+    directories.complete(tmp_path / "scores", directories.Request("score table", {}), {})
+    with pytest.raises(UserError, match="is a score table, expected a run"):
         runs.Run.open(tmp_path / "scores")
     with pytest.raises(UserError, match="no such directory"):
         runs.Run.open(tmp_path / "absent")

@@ -1,4 +1,5 @@
 import dataclasses
+import types
 
 import numpy as np
 import pytest
@@ -96,17 +97,15 @@ def test_too_few_sequences(dataset, tmp_path, config, message):
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
-def test_a_loss_that_is_no_number_stops_with_step_and_ids(trainer, monkeypatch, tmp_path, loss):
-    losses = iter([3.0, loss])
-    monkeypatch.setattr(trainer.model, "train_on_batch", lambda inputs, targets: next(losses))
+def test_a_loss_that_is_no_number_stops_with_step_and_ids(trainer, tmp_path):
+    trainer.model.run_eagerly = True
+    bias = trainer.model.network.classifier.bias
     with pytest.raises(UserError) as raised:
-        trainer.run_epoch(4, lambda: None)
+        trainer.run_epoch(4, lambda: bias.assign(np.full(bias.shape, np.nan)))
     plan = plan_epoch(trainer.training, trainer.chosen, CONFIG, epoch=4)
     ids = ", ".join(str(trainer.training.sequence_ids[position]) for position in plan.positions[1])
-    assert f"the loss became {loss} in epoch 5, step 2 of {trainer.steps_per_epoch}; its sequences: {ids};" in str(
-        raised.value
-    )
+    expected = f"the loss became nan in epoch 5, step 2 of {trainer.steps_per_epoch}; its sequences: {ids}; lower"
+    assert str(raised.value).startswith(expected)
     assert not (tmp_path / runs.CHECKPOINT).exists()
 
 
@@ -123,7 +122,7 @@ def test_weight_decay_is_applied_but_not_to_biases_and_norms(trainer):
         factor = 1 - 0.01 * 0.1 if len(v.shape) > 1 else 1
         decayed += factor < 1
         np.testing.assert_allclose(v, (value + 1) * factor, rtol=1e-6, err_msg=v.path)
-    assert decayed == 18
+    assert decayed == 19
 
 
 def test_the_learning_rate(trainer):
@@ -140,9 +139,13 @@ def test_the_learning_rate(trainer):
     assert rate(10) == pytest.approx(0, abs=1e-9)
 
 
+def fitted_at_once(batches, **_):
+    return types.SimpleNamespace(history={"loss": [1.0]})
+
+
 def test_late_dropout_begins_in_its_epoch(dataset, tmp_path, monkeypatch):
     trainer = Trainer(dataset, changed(network={"late_dropout": 0.7, "late_dropout_epoch": 3}), tmp_path)
-    monkeypatch.setattr(trainer.model, "train_on_batch", lambda inputs, targets: 1.0)
+    monkeypatch.setattr(trainer.model, "fit", fitted_at_once)
     monkeypatch.setattr("training.trainer.recognise", lambda model, corpus, max_frames: corpus.texts)
     rates = []
     for epoch in (0, 2, 3, 4):
@@ -155,7 +158,7 @@ def test_the_best_weights_are_those_of_the_best_score(dataset, tmp_path, monkeyp
     """Of equal scores the first."""
     trainer = Trainer(dataset, CONFIG, tmp_path)
     bias = trainer.model.network.classifier.bias
-    monkeypatch.setattr(trainer.model, "train_on_batch", lambda inputs, targets: 1.0)
+    monkeypatch.setattr(trainer.model, "fit", fitted_at_once)
     for epoch, score in enumerate([0.1, 0.5, 0.3, 0.5]):
         bias.assign(np.full(bias.shape, epoch + 1.0))
         monkeypatch.setattr("training.trainer.recognise", lambda model, corpus, max_frames: corpus.texts)
