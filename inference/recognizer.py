@@ -33,7 +33,7 @@ class Recognizer:
             raise UserError(f"{directory} is no export: it lacks {pathlib.Path(error.filename).name}") from error
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise UserError(f"{directory} holds no readable model: {error}") from error
-        if tuple(columns) != lm.COLUMNS or not {RECOGNISE, FRAME_LOGITS} <= signatures.keys():
+        if columns != list(lm.COLUMNS) or not {RECOGNISE, FRAME_LOGITS} <= signatures.keys():
             raise UserError(f"{directory} holds a model of another program or version: export it again")
         self._recognise = interpreter.get_signature_runner(RECOGNISE)
         self._frame_logits = interpreter.get_signature_runner(FRAME_LOGITS)

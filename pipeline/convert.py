@@ -14,11 +14,11 @@ import os
 import pathlib
 from collections.abc import Iterable, Mapping
 
-from pipeline import commands, dataset, directories, metadata, parquet, vocabulary
+from pipeline import commands, dataset, directories, metadata, parquet, sharding, vocabulary
 from pipeline.commands import UserError
-from pipeline.dataset import Shard, ShardReport, ShardWriter
 from pipeline.metadata import Entry
 from pipeline.sequences import Sequence
+from pipeline.sharding import Shard, ShardReport, ShardWriter
 from pipeline.splits import SPLITS, SplitRule
 
 NO_LANDMARKS = "no_landmarks"
@@ -100,7 +100,7 @@ def convert(data: pathlib.Path, output: pathlib.Path, rule: SplitRule, *, num_sh
     table = metadata.read(data)
     sizes = _input_sizes(data, table)
     split_of = rule.assign(table.participants)
-    plan = dataset.plan(sizes, num_shards or len(sizes))
+    plan = sharding.plan(sizes, num_shards or len(sizes))
     request = directories.Request(
         dataset.KIND,
         {
@@ -117,7 +117,7 @@ def convert(data: pathlib.Path, output: pathlib.Path, rule: SplitRule, *, num_sh
         return
     from pipeline import transforms  # Apache Beam takes seconds to import: only when there is work to do
 
-    shards = dataset.shards_of(request, plan)
+    shards = sharding.shards_of(request, plan)
     transforms.make_shards(
         ConvertShard(data, output, table.sha256, split_of),
         shards,
@@ -125,7 +125,7 @@ def convert(data: pathlib.Path, output: pathlib.Path, rule: SplitRule, *, num_sh
         workers=workers,
         title="converting",
     )
-    reports = dataset.read_reports(output, shards)
+    reports = sharding.read_reports(output, shards)
     _check_accounts(reports, len(table.entries))
     manifest = dataset.finish(output, request, reports, participants=split_of, content={})
     print(_summary(output, manifest))

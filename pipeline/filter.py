@@ -17,11 +17,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from pipeline import commands, dataset, directories, score_table
+from pipeline import commands, dataset, directories, score_table, sharding
 from pipeline.commands import UserError
 from pipeline.convert import positive
-from pipeline.dataset import Dataset, Shard, ShardWriter
+from pipeline.dataset import Dataset
 from pipeline.score_table import Row
+from pipeline.sharding import Shard, ShardWriter
 from pipeline.splits import SPLITS, TEST, TRAIN
 
 DROPPED = "dropped.jsonl"
@@ -35,11 +36,13 @@ _LOWEST, _HIGHEST = 0.1, 0.5
 def choose_threshold(scores: Iterable[float]) -> float:
     """The score that best divides the bad sequences from the good: Otsu's threshold, between 0.1 and 0.5.
 
+    But never so high that it would drop more than half: then the base model, not the data, is at fault.
     The scores, cut off at 0 and 1, are counted in bins of 0.01. The threshold is the bin edge that makes the variance
     between the two sides greatest (N. Otsu, 1979); of equally good edges, which enclose an empty valley, the middle. It
-    is chosen from the scores alone: nothing here knows which sequences are bad. Without scores: the lowest.
+    is chosen from the scores alone: nothing here knows which sequences are bad. There must be scores.
     """
-    counts, edges = np.histogram(np.clip(np.fromiter(scores, np.float64), 0, 1), _BINS, (0, 1))
+    known = np.fromiter(scores, np.float64)
+    counts, edges = np.histogram(np.clip(known, 0, 1), _BINS, (0, 1))
     centres = (edges[:-1] + edges[1:]) / 2
     below = np.cumsum(counts)[:-1]
     above = counts.sum() - below
@@ -49,7 +52,8 @@ def choose_threshold(scores: Iterable[float]) -> float:
     between = below * above * np.square(difference)
     best = np.flatnonzero(np.isclose(between, between.max(), rtol=1e-9, atol=0))
     threshold = float(edges[1:-1][best].mean()) if between.max() > 0 else 0.0
-    return round(min(max(threshold, _LOWEST), _HIGHEST), 3)
+    threshold = round(min(max(threshold, _LOWEST), _HIGHEST), 3)
+    return min(threshold, float(np.median(known)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,11 +137,11 @@ def filter_dataset(
     from pipeline import transforms  # Apache Beam takes seconds to import: only when there is work to do
 
     groups = [[file["name"] for file in shard["files"]] for shard in source.manifest["shards"]]
-    shards = dataset.shards_of(request, groups)
+    shards = sharding.shards_of(request, groups)
     transforms.make_shards(
         FilterShard(parent, table, output, threshold), shards, directory=output, workers=workers, title="filtering"
     )
-    reports = dataset.read_reports(output, shards)
+    reports = sharding.read_reports(output, shards)
     dropped = [row for report in reports for row in report.rejected]
     participants = {who: split for split in SPLITS for who in source.participants(split)}
     by_participant = collections.Counter(row["participant_id"] for row in dropped)

@@ -14,9 +14,9 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pipeline import commands, dataset, directories
+from pipeline import commands, directories, sharding
 from pipeline.commands import UserError
-from pipeline.dataset import Shard
+from pipeline.sharding import Shard
 
 # Makes one shard in a directory, report last. Picklable, and holds plain data only.
 MakeShard = Callable[[Shard], None]
@@ -49,8 +49,8 @@ def make_shards(
     Raises:
       UserError: one that a shard raised. The other shards are made all the same and stay.
     """
-    dataset.prepare(directory)
-    missing = [shard for shard in shards if dataset.finished_report(directory, shard) is None]
+    sharding.prepare(directory)
+    missing = [shard for shard in shards if sharding.finished_report(directory, shard) is None]
     for shard in missing:
         _error_path(directory, shard).unlink(missing_ok=True)
     if missing:
@@ -104,7 +104,7 @@ def _progress(directory: pathlib.Path, shards: list[Shard], title: str) -> Itera
             while waiting:
                 last_look = finished.wait(_POLL_SECONDS)
                 for shard in list(waiting):
-                    report = dataset.finished_report(directory, shard)
+                    report = sharding.finished_report(directory, shard)
                     if report:
                         waiting.remove(shard)
                         written += report.written

@@ -115,7 +115,7 @@ def command() -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def toy_data(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """2 files, 3 signers, 36 sequences of noise: of those, one too short for its phrase and one longer than 16 frames."""
+    """2 files, 3 signers, 36 sequences of noise: one too short for its phrase, one longer than the toy frame budget."""
     lengths = {4: 24, 9: 3}
     recordings = [
         Recording(

@@ -1,5 +1,7 @@
 """The network's input: standardised features of landmarks, those of `pipeline.features`, computed inside the model."""
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
@@ -7,31 +9,56 @@ from keras import ops
 from pipeline import landmarks as lm
 from pipeline.features import NUM_FEATURES
 
+HANDS = (lm.RIGHT_HAND, lm.LEFT_HAND)
+NUM_HAND_SHAPE_FEATURES = sum(hand.stop - hand.start for hand in HANDS) * 2
+# One hand's shape, rarely two, is to weigh as much as all of the 600 in the network's first layer.
+HAND_SHAPE_WEIGHT = math.sqrt(NUM_FEATURES / (NUM_HAND_SHAPE_FEATURES / 2))
+
 
 class Features(keras.layers.Layer):
-    """Landmarks (B, T, P, 2), NaN for missing, and mask (B, T) to standardised features (B, T, 600), 0 for missing.
+    """Landmarks (B, T, P, 2), NaN for missing, and mask (B, T) to standardised features (B, T, F), 0 for missing.
 
-    See `pipeline.features` for what the features are. `mean` and `std` (600,) come from the training split.
+    The first 600 are those of `pipeline.features`; their `mean` and `std` (600,) come from the training split. With
+    `hand_shape` there follow, for each hand, its points relative to its wrist, divided by their root mean square over
+    the sequence: where a face or body is seen, the 600 say where a hand is far louder than what it shows.
     """
 
-    def __init__(self, mean: np.ndarray, std: np.ndarray, **kwargs):
+    def __init__(self, mean: np.ndarray, std: np.ndarray, *, hand_shape: bool, **kwargs):
         super().__init__(dtype="float32", **kwargs)
         self.supports_masking = True
         self.mean = np.asarray(mean, np.float32)
         self.std = np.asarray(std, np.float32)
+        self.hand_shape = hand_shape
+
+    @property
+    def width(self) -> int:
+        """F."""
+        return NUM_FEATURES + NUM_HAND_SHAPE_FEATURES * self.hand_shape
 
     def call(self, landmarks_BxTxPx2, mask):
         # Padding is missing too: NaN, which then spreads to just those features that depend on it.
         position = ops.where(mask[:, :, None, None], landmarks_BxTxPx2, float("nan"))
         centre_Bx1x1x2 = _mean_of_seen(position[:, :, lm.CENTRE_POINT, None], default=0.5)
-        scale_Bx1x1x2 = ops.sqrt(_mean_of_seen(ops.square(position - centre_Bx1x1x2), default=1.0))
-        normalised = (position - centre_Bx1x1x2) / ops.where(scale_Bx1x1x2 > 0, scale_Bx1x1x2, 1.0)
-
+        normalised = _divided_by_rms(position - centre_Bx1x1x2)
         num_frames_B = ops.sum(ops.cast(mask, "int32"), axis=1)
         steps = [_step(normalised, num_frames_B, frames) for frames in (1, 2)]
-        features = ops.concatenate([normalised, *steps], axis=-1)
-        features = ops.reshape(features, (-1, ops.shape(features)[1], NUM_FEATURES))
-        return ops.where(ops.isnan(features), 0.0, (features - self.mean) / self.std)
+        parts = [(_per_frame(ops.concatenate([normalised, *steps], axis=-1), NUM_FEATURES) - self.mean) / self.std]
+        for hand in HANDS if self.hand_shape else ():
+            points = position[:, :, hand]
+            shape = _divided_by_rms(points - points[:, :, :1])
+            parts.append(_per_frame(shape, NUM_HAND_SHAPE_FEATURES // len(HANDS)) * HAND_SHAPE_WEIGHT)
+        features = ops.concatenate(parts, axis=-1)
+        return ops.where(ops.isnan(features), 0.0, features)
+
+
+def _divided_by_rms(values_BxTxPx2):
+    """Each coordinate divided by its root mean square over the sequence's frames and points."""
+    scale_Bx1x1x2 = ops.sqrt(_mean_of_seen(ops.square(values_BxTxPx2), default=1.0))
+    return values_BxTxPx2 / ops.where(scale_Bx1x1x2 > 0, scale_Bx1x1x2, 1.0)
+
+
+def _per_frame(values_BxTxPxC, width: int):
+    return ops.reshape(values_BxTxPxC, (-1, ops.shape(values_BxTxPxC)[1], width))
 
 
 def _mean_of_seen(values_BxTxPx2, default: float):

@@ -9,7 +9,6 @@ from keras import ops
 
 from pipeline import landmarks as lm
 from pipeline import vocabulary
-from pipeline.features import NUM_FEATURES
 from training import config as cfg
 from training import ctc
 from training.features import Features
@@ -87,12 +86,12 @@ class Recogniser(keras.Model):
     def __init__(self, config: cfg.Network, mean: np.ndarray, std: np.ndarray):
         # Named: Keras would number a second model of the same process, and so the names of its saved variables.
         super().__init__(name="recogniser")
-        self.features = Features(mean, std, name="features")
+        self.features = Features(mean, std, hand_shape=config.hand_shape, name="features")
         self.network = Network(config, name="network")
 
     def build(self, input_shape=None):
         self.features.build((None, None, lm.NUM_POINTS, 2))
-        self.network.build((None, None, NUM_FEATURES))
+        self.network.build((None, None, self.features.width))
 
     def call(self, inputs, training=False):
         mask = frame_mask(inputs)

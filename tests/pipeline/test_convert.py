@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from pipeline import commands, convert, dataset, metadata, records
+from pipeline import commands, convert, metadata, records, sharding
 from pipeline import landmarks as lm
 from pipeline.commands import UserError
 from pipeline.dataset import Dataset
@@ -238,7 +238,7 @@ def test_records_can_be_read_by_split_and_shard(kaggle_data, tmp_path):
             for sequence in records.read_sequences(found.path / "shards" / file.name)
         ]
         assert by_file == [sequence.sequence_id for sequence in found.read(split)]
-    assert dataset.RecordName.parse(found.record_files("train")[0].name).index == 0
+    assert sharding.RecordName.parse(found.record_files("train")[0].name).index == 0
 
 
 def test_a_mistake_is_one_line_and_a_status(tmp_path):

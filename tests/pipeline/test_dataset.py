@@ -5,28 +5,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import dataset, directories, records
+from pipeline import dataset, directories, records, sharding
 from pipeline import landmarks as lm
 from pipeline.commands import UserError
-from pipeline.dataset import Dataset, RecordName, ShardWriter
+from pipeline.dataset import Dataset
 from pipeline.features import features
 from pipeline.sequences import Sequence
+from pipeline.sharding import RecordName, ShardWriter
 
 names = st.text("abc/", min_size=1, max_size=5)
 
 
 @given(st.dictionaries(names, st.integers(0, 1000), min_size=1), st.integers(1, 12))
 def test_a_plan_divides_the_files(sizes, num_shards):
-    plan = dataset.plan(sizes, num_shards)
+    plan = sharding.plan(sizes, num_shards)
     assert sorted(name for shard in plan for name in shard) == sorted(sizes)
     assert len(plan) == min(num_shards, len(sizes))
     assert all(shard == sorted(shard) and shard for shard in plan)
-    assert plan == dataset.plan(dict(reversed(sizes.items())), num_shards)
+    assert plan == sharding.plan(dict(reversed(sizes.items())), num_shards)
 
 
 def test_a_plan_is_balanced_by_bytes():
-    assert dataset.plan({"a": 50, "b": 10, "c": 20, "d": 25}, 2) == [["a"], ["b", "c", "d"]]
-    assert dataset.plan({"b": 1, "a": 99}, 2) == [["a"], ["b"]]
+    assert sharding.plan({"a": 50, "b": 10, "c": 20, "d": 25}, 2) == [["a"], ["b", "c", "d"]]
+    assert sharding.plan({"b": 1, "a": 99}, 2) == [["a"], ["b"]]
 
 
 @given(st.sampled_from(["train", "validation", "test"]), st.integers(0, 99998), st.integers(1, 99999))
@@ -55,8 +56,8 @@ def made(tmp_path):
     path = tmp_path / "dataset"
     request = directories.Request("dataset", {"of": "a test"})
     assert not directories.prepare(path, request)
-    dataset.prepare(path)
-    first, second = shards = dataset.shards_of(request, [["a"], ["b"]])
+    sharding.prepare(path)
+    first, second = shards = sharding.shards_of(request, [["a"], ["b"]])
     with ShardWriter(path, first) as writer:
         writer.write("train", sequence(1))
         writer.write("test", sequence(3, 9))
@@ -64,7 +65,7 @@ def made(tmp_path):
         writer.reject(4, "unknown_characters", file="a", detail="'é'")
     with ShardWriter(path, second) as writer:
         writer.write("train", sequence(5))
-    reports = dataset.read_reports(path, shards)
+    reports = sharding.read_reports(path, shards)
     dataset.finish(path, request, reports, participants={1: "train", 9: "test"}, content={"more": 1})
     return path
 
@@ -138,13 +139,13 @@ def test_the_fingerprint_is_that_of_the_records(made):
 
 def test_infinite_values_become_missing_and_are_counted(tmp_path):
     request = directories.Request("dataset", {})
-    (shard,) = dataset.shards_of(request, [["a"]])
-    dataset.prepare(tmp_path)
+    (shard,) = sharding.shards_of(request, [["a"]])
+    sharding.prepare(tmp_path)
     landmarks = sequence(1).landmarks
     landmarks[0, 0] = np.inf, -np.inf
     with ShardWriter(tmp_path, shard) as writer:
         writer.write("train", Sequence(landmarks, "a", 1, 1, "train"))
-    report = dataset.finished_report(tmp_path, shard)
+    report = sharding.finished_report(tmp_path, shard)
     assert report.infinite_values == 2
     (written,) = records.read_sequences(tmp_path / "shards" / report.files[0].name)
     assert np.isnan(written.landmarks[0, 0]).all()
@@ -153,29 +154,29 @@ def test_infinite_values_become_missing_and_are_counted(tmp_path):
 
 def test_a_shard_is_done_only_as_a_whole(tmp_path):
     request = directories.Request("dataset", {})
-    (shard,) = dataset.shards_of(request, [["a"]])
-    dataset.prepare(tmp_path)
+    (shard,) = sharding.shards_of(request, [["a"]])
+    sharding.prepare(tmp_path)
     with pytest.raises(RuntimeError), ShardWriter(tmp_path, shard) as writer:
         writer.write("train", sequence(1))
         raise RuntimeError
     assert not list((tmp_path / "shards").iterdir())
-    assert dataset.finished_report(tmp_path, shard) is None
+    assert sharding.finished_report(tmp_path, shard) is None
     with ShardWriter(tmp_path, shard) as writer:
         writer.write("train", sequence(1))
-    assert dataset.finished_report(tmp_path, shard).written == 1
-    (other,) = dataset.shards_of(directories.Request("dataset", {"other": 1}), [["a"]])
-    assert dataset.finished_report(tmp_path, other) is None
+    assert sharding.finished_report(tmp_path, shard).written == 1
+    (other,) = sharding.shards_of(directories.Request("dataset", {"other": 1}), [["a"]])
+    assert sharding.finished_report(tmp_path, other) is None
     (file,) = (tmp_path / "shards").iterdir()
     file.write_bytes(file.read_bytes()[:-1])
-    assert dataset.finished_report(tmp_path, shard) is None
+    assert sharding.finished_report(tmp_path, shard) is None
 
 
 def test_nothing_to_train_on(tmp_path):
     request = directories.Request("dataset", {})
-    dataset.prepare(tmp_path)
-    shards = dataset.shards_of(request, [["a"]])
+    sharding.prepare(tmp_path)
+    shards = sharding.shards_of(request, [["a"]])
     with ShardWriter(tmp_path, shards[0]) as writer:
         writer.reject(1, "empty_label")
     with pytest.raises(UserError, match="no sequence to train on: 1 read, 0 written, 1 empty_label"):
-        dataset.finish(tmp_path, request, dataset.read_reports(tmp_path, shards), participants={}, content={})
+        dataset.finish(tmp_path, request, sharding.read_reports(tmp_path, shards), participants={}, content={})
     assert not (tmp_path / "manifest.json").exists()

@@ -128,11 +128,16 @@ def test_the_threshold_lies_in_the_valley():
 @pytest.mark.parametrize(
     ("scores", "expected"),
     [
-        ([], 0.1),
         ([0.9] * 10, 0.1),
-        ([-3.0] * 5 + [0.02] * 5, 0.1),
+        ([-3.0] * 4 + [0.12] * 6, 0.1),
         ([0.6] * 5 + [1.0] * 5, 0.5),
     ],
 )
 def test_the_threshold_keeps_within_its_bounds(scores, expected):
     assert filter_command.choose_threshold(scores) == expected
+
+
+@pytest.mark.parametrize("scores", [[0.0] * 10, [-1.0] * 7 + [0.3] * 3, [0.0] * 6 + [0.5] * 4])
+def test_a_base_model_that_reads_nothing_drops_half_at_most(scores):
+    threshold = filter_command.choose_threshold(scores)
+    assert sum(score < threshold for score in scores) <= len(scores) / 2

@@ -2,9 +2,9 @@ import pathlib
 
 import pytest
 
-from pipeline import dataset, directories, transforms
+from pipeline import directories, sharding, transforms
 from pipeline.commands import UserError
-from pipeline.dataset import ShardWriter
+from pipeline.sharding import ShardWriter
 
 
 class MakeEmpty:
@@ -24,7 +24,7 @@ class MakeEmpty:
 
 @pytest.fixture
 def shards():
-    return dataset.shards_of(directories.Request("dataset", {}), [["a"], ["b"], ["c"]])
+    return sharding.shards_of(directories.Request("dataset", {}), [["a"], ["b"], ["c"]])
 
 
 def make(make_shard, shards, directory, workers=1):
@@ -38,9 +38,9 @@ def test_an_error_in_a_worker_is_the_users_line(tmp_path, shards, workers):
     assert str(caught.value) == (
         "shard 1 of somewhere is bad; finished shards stay: the same command makes only the rest"
     )
-    assert [dataset.finished_report(tmp_path, shard) is None for shard in shards] == [False, True, False]
+    assert [sharding.finished_report(tmp_path, shard) is None for shard in shards] == [False, True, False]
     make(MakeEmpty(tmp_path, bad=(0, 2)), shards, tmp_path)  # the finished ones are not made again
-    assert all(dataset.finished_report(tmp_path, shard) for shard in shards)
+    assert all(sharding.finished_report(tmp_path, shard) for shard in shards)
     assert {path.suffix for path in (tmp_path / "reports").iterdir()} == {".json"}
 
 

@@ -67,7 +67,9 @@ def tiny_recogniser():
     from training.model import Recogniser
 
     random = np.random.default_rng(1)
-    config = cfg.Network(width=8, blocks=2, heads=2, dropout=0.0, attention_dropout=0.0, late_dropout=0.0)
+    config = cfg.Network(
+        hand_shape=True, width=8, blocks=2, heads=2, dropout=0.0, attention_dropout=0.0, late_dropout=0.0
+    )
     model = Recogniser(config, random.normal(0, 0.1, 600), random.uniform(0.5, 2, 600))
     model.build()
     randomise(model.network)

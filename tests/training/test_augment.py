@@ -23,7 +23,7 @@ SEEDS = [np.array([0, seed], np.int32) for seed in range(5)]
 
 
 def network_input(landmarks):
-    layer = Features(np.zeros(NUM_FEATURES), np.ones(NUM_FEATURES))
+    layer = Features(np.zeros(NUM_FEATURES), np.ones(NUM_FEATURES), hand_shape=False)
     return np.array(layer(landmarks[None], mask=np.ones((1, len(landmarks)), bool)))[0]
 
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from pipeline import features as numpy_features
-from training.features import Features
+from pipeline import landmarks as lm
+from training.features import HAND_SHAPE_WEIGHT, Features
 from training.model import frame_mask
 
 NAMES = ["clean_60", "hand_dropout_120", "no_face_50", "no_hands_30", "one_frame", "two_frames", "three_frames"]
@@ -13,7 +14,24 @@ NUM_FEATURES = numpy_features.NUM_FEATURES
 @pytest.fixture(scope="module")
 def layer():
     random = np.random.default_rng(0)
-    return Features(random.normal(0, 1, NUM_FEATURES), random.uniform(0.5, 2, NUM_FEATURES))
+    return Features(random.normal(0, 1, NUM_FEATURES), random.uniform(0.5, 2, NUM_FEATURES), hand_shape=True)
+
+
+def hand_shape(landmarks):
+    """The definition, one hand and axis at a time; NaN where a point or its wrist is missing."""
+    hands = []
+    for hand in (lm.RIGHT_HAND, lm.LEFT_HAND):
+        points = landmarks[:, hand].astype(np.float64) - landmarks[:, hand.start : hand.start + 1]
+        for axis in range(2):
+            seen = points[..., axis][~np.isnan(points[..., axis])]
+            points[..., axis] /= (np.sqrt(np.mean(seen**2)) if seen.size else 0) or 1
+        hands.append(points.reshape(len(points), 42) * HAND_SHAPE_WEIGHT)
+    return np.concatenate(hands, axis=1)
+
+
+def expected(layer, landmarks):
+    published = (numpy_features.features(landmarks) - layer.mean) / layer.std
+    return np.nan_to_num(np.concatenate([published, hand_shape(landmarks)], axis=1))
 
 
 def apply(layer, inputs):
@@ -22,17 +40,17 @@ def apply(layer, inputs):
 
 @pytest.mark.parametrize("content", [0.0, np.nan, np.inf, "noise"], ids=str)
 def test_they_are_those_of_the_statistics(layer, clips, pad, content):
-    """Those of `pipeline.features`, standardised, 0 for missing, whatever the padding holds."""
+    """Those of `pipeline.features`, standardised, then the hands; 0 for missing, whatever the padding holds."""
     found = apply(layer, pad(list(clips.values()), 20, content))
+    assert found.shape[-1] == layer.width == 684
     for row, (name, each) in zip(found, clips.items(), strict=True):
-        expected = np.nan_to_num((numpy_features.features(each) - layer.mean) / layer.std)
-        np.testing.assert_allclose(row[: len(each)], expected, atol=1e-4, err_msg=name)
+        np.testing.assert_allclose(row[: len(each)], expected(layer, each), atol=1e-4, err_msg=name)
 
 
 def test_without_padding(layer, clips, pad):
     for name, each in clips.items():
-        expected = np.nan_to_num((numpy_features.features(each) - layer.mean) / layer.std)
-        np.testing.assert_allclose(apply(layer, pad([each], len(each)))[0], expected, atol=1e-4, err_msg=name)
+        found = apply(layer, pad([each], len(each)))[0]
+        np.testing.assert_allclose(found, expected(layer, each), atol=1e-4, err_msg=name)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -40,7 +58,7 @@ def test_published_features(reference, pad, name):
     """Its inputs are in the order of its columns, its features in the order of the network's points."""
     arrays = reference("reference_features.npz")
     landmarks = arrays[f"{name}/input"][:, arrays["point_landmarks"]]
-    layer = Features(np.zeros(NUM_FEATURES), np.ones(NUM_FEATURES))
+    layer = Features(np.zeros(NUM_FEATURES), np.ones(NUM_FEATURES), hand_shape=False)
     found = apply(layer, pad([landmarks], len(landmarks) + 3, "noise"))[0, : len(landmarks)]
     np.testing.assert_allclose(found, np.nan_to_num(arrays[f"{name}/features"]), atol=1e-4)
 
@@ -48,7 +66,7 @@ def test_published_features(reference, pad, name):
 def test_gaps_are_not_padding(layer, clip, pad):
     """A sequence's own missing frames count in its length: the steps at its end are 0, not missing."""
     landmarks = clip(6, np.s_[4:])
-    found = apply(layer, pad([landmarks], 8))[0].reshape(8, 100, 6)
+    found = apply(layer, pad([landmarks], 8))[0, :, :NUM_FEATURES].reshape(8, 100, 6)
     end = (0 - layer.mean.reshape(100, 6)) / layer.std.reshape(100, 6)
     np.testing.assert_allclose(found[5, :, 2:], end[:, 2:], atol=1e-6)
     assert not found[4, :, 2:4].any()

@@ -195,5 +195,5 @@ def test_validation_phrases():
 
 
 def test_validation_phrases_are_the_same_in_every_version():
-    words = "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima".split()
-    assert [word for word in words if is_validation_phrase(word, 0.25)] == ["echo", "lima"]
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    assert "".join(letter for letter in letters if is_validation_phrase(letter, 0.25)) == "fjuxyz"

@@ -128,7 +128,7 @@ def test_the_network_is_as_defined(tiny_recogniser):
     network = tiny_recogniser.network
     random = np.random.default_rng(0)
     lengths = [20, 1, 7]
-    features = random.normal(0, 1, (3, 20, NUM_FEATURES)).astype(np.float32)
+    features = random.normal(0, 1, (3, 20, tiny_recogniser.features.width)).astype(np.float32)
     mask = np.arange(20)[None, :] < np.array(lengths)[:, None]
     logits = network(features, mask=mask).numpy()
     for row, length in enumerate(lengths):

@@ -26,7 +26,8 @@ def contents(directory):
 def history(run):
     """But for the seconds that an epoch took."""
     return [
-        {name: value for name, value in row.items() if name != "seconds"} for row in runs.read_history(run / "history.csv")
+        {name: value for name, value in row.items() if name != "seconds"}
+        for row in runs.read_history(run / "history.csv")
     ]
 
 
@@ -111,7 +112,9 @@ def test_a_continued_run_ends_as_an_uninterrupted_one(
 def test_from_scores_to_a_model_trained_on_what_the_filter_kept(
     toy_scores, toy_dataset, toy_settings, command, tmp_path, capsys
 ):
-    scores = [row.score for row in score_table.read(toy_scores / score_table.FILE_NAME).values() if row.split == "train"]
+    scores = [
+        row.score for row in score_table.read(toy_scores / score_table.FILE_NAME).values() if row.split == "train"
+    ]
     threshold = sorted(scores)[6]
     filtered = tmp_path / "filtered"
     words = ["--scores", toy_scores, "--output", filtered, "--threshold", threshold, "--workers", 1]
@@ -133,7 +136,10 @@ def test_from_scores_to_a_model_trained_on_what_the_filter_kept(
     ("words", "message"),
     [
         (["--dataset", "absent", "--output", "run"], "error: absent: no such directory (expected a dataset)"),
-        (["--dataset", "a", "--output", "b", "--set", "optimizer.epoch=3"], "error: --set optimizer.epoch=3: no setting"),
+        (
+            ["--dataset", "a", "--output", "b", "--set", "optimizer.epoch=3"],
+            "error: --set optimizer.epoch=3: no setting",
+        ),
         (["--dataset", "a", "--output", "b", "--pre-set", "small"], "did you mean --preset?"),
     ],
 )

@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import types
 
 import numpy as np
@@ -76,7 +77,7 @@ def test_what_is_left_out_of_training_is_counted(dataset, tmp_path, config, left
     assert len(trainer.chosen) == len(trainer.training) - sum(trainer.left_out.values())
     for position in trainer.chosen:
         phrase = trainer.training.texts[position]
-        repeats = sum(a == b for a, b in zip(phrase, phrase[1:], strict=False))
+        repeats = sum(a == b for a, b in itertools.pairwise(phrase))
         assert len(phrase) + repeats <= min(config.data.max_frames, trainer.training.num_frames[position])
     if config.data.max_frames == 3:
         assert trainer.left_out["too_few_frames"] > 0

@@ -1,0 +1,65 @@
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import score_table, vocabulary
+from pipeline.commands import UserError
+from pipeline.score_table import Row
+
+ROW = Row(7, 3, "train", 120, True, 'a "b", c', " =1+1", -0.1)
+PHRASE = st.text(vocabulary.CHARACTERS)
+ROWS = st.builds(
+    Row,
+    sequence_id=st.integers(0, 2**40),
+    participant_id=st.integers(0, 300),
+    split=st.sampled_from(["train", "test"]),
+    num_frames=st.integers(1, 900),
+    passes_length_rule=st.booleans(),
+    target=PHRASE,
+    recognised=PHRASE,
+    score=st.floats(-100, 1),
+)
+
+
+@given(st.lists(ROWS, unique_by=lambda row: row.sequence_id, max_size=5))
+def test_what_is_written_is_read(tmp_path_factory, rows):
+    path = tmp_path_factory.getbasetemp() / "scores.csv"
+    score_table.write(path, rows)
+    assert score_table.read(path) == {row.sequence_id: row for row in rows}
+
+
+def test_the_file(tmp_path):
+    path = tmp_path / "scores.csv"
+    score_table.write(path, [ROW, dataclasses.replace(ROW, sequence_id=8, recognised=ROW.target, score=1 / 3)])
+    header, first, second = path.read_text(encoding="utf-8").splitlines()
+    assert header == "sequence_id,participant_id,split,num_frames,passes_length_rule,target,recognised,score,exact"
+    assert first == '7,3,train,120,1,"a ""b"", c", =1+1,-0.1,0'
+    assert second.endswith(",0.3333333333333333,1")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace("target", "label"), "expected the columns sequence_id, participant_id"),
+        (lambda text: "", "expected the columns"),
+        (lambda text: text + text.splitlines()[1] + "\n", "sequence 7 is listed twice"),
+        (lambda text: text.replace(",120,", ",many,"), "line 2: .*'many'"),
+        (lambda text: text.replace("-0.1", "low"), "line 2: .*'low'"),
+        (lambda text: text + "8,3\n", "line 3: "),
+        (lambda text: text.replace("train", "tr\xffin"), "line "),
+    ],
+)
+def test_tables_that_are_refused(tmp_path, change, message):
+    path = tmp_path / "scores.csv"
+    score_table.write(path, [ROW])
+    path.write_bytes(change(path.read_text()).encode("latin-1"))
+    with pytest.raises(UserError, match=message) as raised:
+        score_table.read(path)
+    assert str(path) in str(raised.value)
+
+
+def test_a_missing_table(tmp_path):
+    with pytest.raises(UserError, match=r"cannot read .*scores\.csv: No such file"):
+        score_table.read(tmp_path / "scores.csv")
