@@ -7,13 +7,12 @@ edits (insertions, deletions, substitutions) of all sequences.
 """
 
 import argparse
-import pathlib
 import time
 
 import numpy as np
 
 from pipeline import directories, score_table, scoring
-from pipeline.commands import Parser, UserError, progress, run
+from pipeline.commands import Parser, UserError, path, positive, progress, run
 from pipeline.dataset import Dataset
 from pipeline.sequences import passes_length_rule
 from pipeline.splits import SPLITS, TEST
@@ -24,13 +23,11 @@ MODEL_KIND = "model"
 
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("--model", type=pathlib.Path, required=True, help="directory made by inference.export")
-    parser.add_argument("--dataset", type=pathlib.Path, required=True, help="data set to evaluate on")
+    parser.add_argument("--model", type=path, required=True, help="directory made by inference.export")
+    parser.add_argument("--dataset", type=path, required=True, help="data set to evaluate on")
     parser.add_argument("--split", choices=SPLITS, default=TEST, help="its split")
-    parser.add_argument(
-        "--output", type=pathlib.Path, required=True, help="directory for the result: new, or unfinished"
-    )
-    parser.add_argument("--threads", type=int, default=1, help="threads for one sequence")
+    parser.add_argument("--output", type=path, required=True, help="directory for the result: new, or unfinished")
+    parser.add_argument("--threads", type=positive, default=1, help="threads for one sequence")
     evaluate(parser.parse_args())
 
 
@@ -39,7 +36,12 @@ def evaluate(arguments: argparse.Namespace) -> None:
     dataset = Dataset.open(arguments.dataset)
     if not dataset.count(arguments.split):
         raise UserError(f"{arguments.dataset} has no {arguments.split} sequences; it has {', '.join(dataset.splits)}")
-    settings = {"model": model["fingerprint"], "dataset": dataset.fingerprint, "split": arguments.split}
+    settings = {
+        "model": model["model_sha256"],
+        "dataset": dataset.fingerprint,
+        "split": arguments.split,
+        "threads": arguments.threads,
+    }
     request = directories.Request(KIND, settings)
     if directories.prepare(arguments.output, request):
         print(f"{arguments.output} is already complete")
@@ -77,7 +79,6 @@ def evaluate(arguments: argparse.Namespace) -> None:
         "pooled_score": score,
         "exact": sum(row.exact for row in rows),
         "latency_milliseconds": latency,
-        "threads": arguments.threads,
     }
     directories.complete(arguments.output, request, content)
     print(

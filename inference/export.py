@@ -8,6 +8,8 @@ takes raw columns `inputs` [frames, columns] (float32, NaN for missing, any numb
 """
 
 import argparse
+import dataclasses
+import hashlib
 import itertools
 import pathlib
 import shutil
@@ -19,23 +21,37 @@ import numpy as np
 from inference.recognizer import ARGUMENTS, FRAME_LOGITS, MODEL, RECOGNISE, Recognizer
 from pipeline import directories, scoring
 from pipeline import landmarks as lm
-from pipeline.commands import Parser, UserError, run
+from pipeline.commands import Parser, UserError, path, run
 from pipeline.dataset import Dataset
 from pipeline.sequences import Sequence
 from training.runs import Run
 
 KIND = "model"
-LARGEST_FILE = 40 << 20  # 40 MiB: the competition's limit
-LOGIT_TOLERANCE = 1e-4
+LARGEST_FILE = 40_000_000  # bytes: the competition's limit
+
+
+@dataclasses.dataclass(frozen=True)
+class Precision:
+    """How weights are stored: bytes each, and by how much a logit may differ, relative to the largest (or to 1)."""
+
+    bytes: int
+    tolerance: float
+
+
+PRECISIONS = {"none": Precision(4, 1e-4), "float16": Precision(2, 1e-2)}
 CHECKED_SEQUENCES = 300
 
 
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("--run", type=pathlib.Path, required=True, help="run directory made by training.train")
-    parser.add_argument("--dataset", type=pathlib.Path, required=True, help="data set whose sequences it is checked on")
+    parser.add_argument("--run", type=path, required=True, help="run directory made by training.train")
+    parser.add_argument("--dataset", type=path, required=True, help="data set whose sequences it is checked on")
+    parser.add_argument("--output", type=path, required=True, help="directory for the model: new, or unfinished")
     parser.add_argument(
-        "--output", type=pathlib.Path, required=True, help="directory for the model: new, or unfinished"
+        "--quantize",
+        choices=list(PRECISIONS),
+        default="none",
+        help="float16 halves the file: for the published final model",
     )
     export(parser.parse_args())
 
@@ -44,7 +60,13 @@ def export(arguments: argparse.Namespace) -> None:
     trained = Run.open(arguments.run)
     dataset = Dataset.open(arguments.dataset)
     request = directories.Request(
-        KIND, {"run": trained.fingerprint, "dataset": dataset.fingerprint, "checked_sequences": CHECKED_SEQUENCES}
+        KIND,
+        {
+            "run": trained.fingerprint,
+            "dataset": dataset.fingerprint,
+            "quantize": arguments.quantize,
+            "checked_sequences": CHECKED_SEQUENCES,
+        },
     )
     if directories.prepare(arguments.output, request):
         print(f"{arguments.output} is already complete")
@@ -52,8 +74,8 @@ def export(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(dir=arguments.output, prefix=".unchecked-") as name:
         unchecked = pathlib.Path(name)
         model = trained.load_model()
-        convert(model, trained.config.data.max_frames, unchecked)
-        report = check(model, trained.config.data.max_frames, unchecked, dataset)
+        convert(model, trained.config.data.max_frames, unchecked, quantize=arguments.quantize)
+        report = check(model, trained.config.data.max_frames, unchecked, dataset, quantize=arguments.quantize)
         for file in (MODEL, ARGUMENTS):
             (unchecked / file).replace(arguments.output / file)
     directories.complete(arguments.output, request, report)
@@ -66,7 +88,7 @@ def export(arguments: argparse.Namespace) -> None:
     )
 
 
-def convert(model, max_frames: int, directory: pathlib.Path) -> None:
+def convert(model, max_frames: int, directory: pathlib.Path, *, quantize: str) -> None:
     """Writes model.tflite and inference_args.json of a `training.model.Recogniser`, unchecked."""
     import keras
     import tensorflow as tf
@@ -86,12 +108,15 @@ def convert(model, max_frames: int, directory: pathlib.Path) -> None:
     archive.write_out(saved_model, verbose=False)
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=[RECOGNISE, FRAME_LOGITS])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if quantize == "float16":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
     (directory / MODEL).write_bytes(converter.convert())
     shutil.rmtree(saved_model)
     directories.write_json(directory / ARGUMENTS, {"selected_columns": list(lm.COLUMNS)})
 
 
-def check(model, max_frames: int, directory: pathlib.Path, dataset: Dataset) -> dict[str, Any]:
+def check(model, max_frames: int, directory: pathlib.Path, dataset: Dataset, *, quantize: str) -> dict[str, Any]:
     """Compares the file with the model it was made from. Returns what the manifest says about it.
 
     Raises:
@@ -102,10 +127,14 @@ def check(model, max_frames: int, directory: pathlib.Path, dataset: Dataset) -> 
 
     size = (directory / MODEL).stat().st_size
     weights = sum(int(np.prod(v.shape)) for v in model.network.trainable_variables)
-    if size < weights * 4:  # bytes of a float32
+    precision = PRECISIONS[quantize]
+    if size < weights * precision.bytes:
         raise UserError(f"the exported file has {size} bytes, fewer than its {weights} weights: not put in place")
     if size > LARGEST_FILE:
-        raise UserError(f"the exported file has {size / 1e6:.1f} MB, more than 40 MiB: not put in place")
+        raise UserError(
+            f"the exported file has {size / 1e6:.1f} MB, more than the {LARGEST_FILE / 1e6:.0f} MB that are allowed:"
+            " not put in place; --quantize float16 halves it"
+        )
 
     per_split = -(-CHECKED_SEQUENCES // len(dataset.splits))
     sequences = [s for split in dataset.splits for s in itertools.islice(dataset.read(split), per_split)]
@@ -117,26 +146,31 @@ def check(model, max_frames: int, directory: pathlib.Path, dataset: Dataset) -> 
     ties = 0
     for position, expected_TxV in frame_logits(model, corpus, max_frames=max_frames):
         name = [*cases, *(f"sequence {s.sequence_id}" for s in sequences)][position]
+        # Twice: LiteRT has gone wrong in the second of two runs of equal length; see `training.layers`.
+        recognizer.frame_logits(inputs[position])
+        # The second answer counts: what depends on the run before shows there.
+        recognizer.frame_logits(inputs[position])
         logits_TxV = recognizer.frame_logits(inputs[position])
         if logits_TxV.shape != expected_TxV.shape:
             raise UserError(
                 f"the exported file gives {logits_TxV.shape} logits for {name}, expected {expected_TxV.shape}"
             )
         difference = float(np.abs(logits_TxV - expected_TxV).max())
+        tolerance = precision.tolerance * max(1.0, float(np.abs(expected_TxV).max()))
         # Written so that NaN fails too.
-        if not difference <= LOGIT_TOLERANCE:
+        if not difference <= tolerance:
             raise UserError(
                 f"the exported file differs from the trained model by {difference:.1e} in a logit of {name}, more than"
-                f" {LOGIT_TOLERANCE:.0e}: not put in place"
+                f" {tolerance:.1e}: not put in place"
             )
         largest = max(largest, difference)
-        text, expected = recognizer.recognize(inputs[position]), _text(expected_TxV)
-        if text != expected:
-            top_two = np.sort(expected_TxV, axis=-1)[:, -2:]
-            if (top_two[:, 1] - top_two[:, 0]).min() > LOGIT_TOLERANCE:
-                raise UserError(f"the exported file reads {text!r} in {name}, the trained model {expected!r}")
-            ties += 1
+        text = recognizer.recognize(inputs[position])
+        if text != _text(logits_TxV):
+            raise UserError(f"the exported file reads {text!r} in {name}, its logits say {_text(logits_TxV)!r}")
+        # Within the tolerance, only a tie can change the text.
+        ties += text != _text(expected_TxV)
     return {
+        "model_sha256": hashlib.sha256((directory / MODEL).read_bytes()).hexdigest(),
         "bytes": size,
         "parameters": weights,
         "max_frames": max_frames,
@@ -180,7 +214,8 @@ def _as_trained(landmarks_TxPx2: np.ndarray) -> np.ndarray:
 
 
 def _text(logits_TxV: np.ndarray) -> str:
-    return scoring.greedy_decode(np.argmax(logits_TxV, axis=-1)).strip(" ")
+    text = scoring.greedy_decode(np.argmax(logits_TxV, axis=-1))
+    return "" if text == " " else text
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from pipeline import landmarks as lm
 from pipeline import vocabulary
-from training.augment import resample
+from training.augment import interpolate, positions
+from training.layers import frame_numbers
 from training.model import Recogniser
 
 # Infinite values become missing. TFLite has no built-in operator that tells infinity from a number.
@@ -22,11 +23,16 @@ def frame_logits(model: Recogniser, inputs_TxK: tf.Tensor, max_frames: int) -> t
     """
     landmarks = tf.transpose(tf.reshape(inputs_TxK, (-1, 2, lm.NUM_POINTS)), (0, 2, 1))
     landmarks = tf.where(tf.abs(landmarks) < LARGEST, landmarks, float("nan"))
-    no_frames = tf.maximum(0, 1 - tf.shape(landmarks)[0])
-    landmarks = tf.pad(landmarks, [[0, no_frames], [0, 0], [0, 0]], constant_values=float("nan"))
-    num_frames = tf.minimum(tf.shape(landmarks)[0], max_frames)
-    landmarks = resample(landmarks, num_frames)
-    return model({"landmarks": landmarks[None], "num_frames": num_frames[None]}, training=False)[0]
+    given = tf.maximum(1.0, tf.cast(tf.shape(landmarks)[0], tf.float32))
+    num_frames = tf.minimum(given, float(max_frames))
+    # An all-missing frame at the end: the only frame of none, else padding, cut off again after the network. So every
+    # shape that the network meets follows from the input's; see `training.layers`.
+    landmarks = tf.concat([landmarks, tf.fill((1, lm.NUM_POINTS, 2), float("nan"))], axis=0)
+    frames_N = frame_numbers(landmarks[None, : max_frames + 1, 0, 0])
+    landmarks = interpolate(landmarks, positions(frames_N, given, num_frames))
+    num_frames = tf.cast(num_frames, tf.int32)
+    logits_NxV = model({"landmarks": landmarks[None], "num_frames": num_frames[None]}, training=False)[0]
+    return logits_NxV[:num_frames]
 
 
 def decode(logits_TxV: tf.Tensor) -> tf.Tensor:

@@ -11,14 +11,14 @@ import pathlib
 import time
 
 from pipeline import parquet
-from pipeline.commands import Parser, UserError, run
+from pipeline.commands import Parser, UserError, path, positive, run
 
 
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("input", type=pathlib.Path, help="parquet file, or a folder of them")
-    parser.add_argument("--model", type=pathlib.Path, required=True, help="directory made by inference.export")
-    parser.add_argument("--threads", type=int, default=1, help="threads for one sequence")
+    parser.add_argument("input", type=path, help="parquet file, or a folder of them")
+    parser.add_argument("--model", type=path, required=True, help="directory made by inference.export")
+    parser.add_argument("--threads", type=positive, default=1, help="threads for one sequence")
     arguments = parser.parse_args()
     files = _files(arguments.input)
     from inference.recognizer import Recognizer

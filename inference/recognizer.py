@@ -39,9 +39,11 @@ class Recognizer:
         self._frame_logits = interpreter.get_signature_runner(FRAME_LOGITS)
 
     def recognize(self, landmarks_TxPx2: np.ndarray) -> str:
-        """Text of a sequence of any length, none included; NaN for missing. Spaces at its ends are left out."""
+        """Text of a sequence of any length, none included; NaN for missing. Empty where nothing was recognised."""
         one_hot_CxV = self._recognise(inputs=columns(landmarks_TxPx2))["outputs"]
-        return vocabulary.decode(np.argmax(one_hot_CxV, axis=-1)).strip(" ")
+        text = vocabulary.decode(np.argmax(one_hot_CxV, axis=-1))
+        # The model's output has a row at least: for nothing it says a space.
+        return "" if text == " " else text
 
     def frame_logits(self, landmarks_TxPx2: np.ndarray) -> np.ndarray:
         """Logits (frames, 60) of the frames the network saw: at least one, at most the frame budget."""

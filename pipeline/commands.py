@@ -6,6 +6,7 @@ keeps its traceback.
 
 import argparse
 import difflib
+import errno
 import pathlib
 import sys
 from collections.abc import Callable
@@ -17,6 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 # Progress and remarks go to standard error, so that standard output holds only results. In a log file there is no width
 # to fit into: wide enough for every progress line.
 console = Console(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else 120)
+
+
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 
 class UserError(Exception):
@@ -45,7 +49,7 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefa
     """Shows the docstring as it is written, and the defaults of options that have one."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default in (None, ()) else super()._get_help_string(action)
+        return action.help if action.default in (None, (), []) else super()._get_help_string(action)
 
 
 def _program_name() -> str:
@@ -54,15 +58,38 @@ def _program_name() -> str:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Runs a command's `main`; a `UserError` becomes one line and status 1, Ctrl-C one line and status 130."""
+    """Runs a command's `main`; a `UserError` becomes one line and status 1, Ctrl-C one line and status 130.
+
+    So does what the file system refuses: no permission, no space, read-only.
+    """
     try:
         main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in _REFUSED:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted: nothing incomplete is marked complete; the same command goes on", file=sys.stderr)
         sys.exit(130)
+
+
+def path(text: str) -> pathlib.Path:
+    """A path on this machine, for argparse."""
+    if "://" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is a URL; only paths on this machine are supported so far")
+    return pathlib.Path(text)
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
 
 
 def progress(unit: str = "") -> Progress:

@@ -179,10 +179,10 @@ def participants(text: str) -> tuple[int, ...]:
 def main() -> None:
     parser = commands.Parser(__doc__)
     parser.add_argument(
-        "--data", type=pathlib.Path, required=True, help="directory with train.csv and its parquet files"
+        "--data", type=commands.path, required=True, help="directory with train.csv and its parquet files"
     )
     parser.add_argument(
-        "--output", type=pathlib.Path, required=True, help="directory for the dataset: new, or unfinished"
+        "--output", type=commands.path, required=True, help="directory for the dataset: new, or unfinished"
     )
     parser.add_argument(
         "--validation-participants", type=participants, default=(), metavar="IDS", help="signers to validate on, as 1,2"
@@ -197,19 +197,14 @@ def main() -> None:
         "--test-share", type=float, default=0.1, help="share of the signers to test on, if none are listed"
     )
     parser.add_argument(
-        "--shards", type=positive, help="number of shards: more for more workers; one per file if not given"
+        "--shards", type=commands.positive, help="number of shards: more for more workers; one per file if not given"
     )
-    parser.add_argument("--workers", type=positive, default=os.cpu_count() or 1, help="processes to convert with")
+    parser.add_argument(
+        "--workers", type=commands.positive, default=os.cpu_count() or 1, help="processes to convert with"
+    )
     args = parser.parse_args()
     rule = SplitRule(args.validation_participants, args.test_participants, args.validation_share, args.test_share)
     convert(args.data, args.output, rule, num_shards=args.shards, workers=args.workers)
-
-
-def positive(text: str) -> int:
-    """A whole number of at least 1, for argparse."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
 
 
 if __name__ == "__main__":

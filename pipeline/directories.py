@@ -51,13 +51,15 @@ def prepare(directory: pathlib.Path, request: Request) -> bool:
         found = read_json(directory / REQUEST)
         if found.get("kind") != request.kind:
             raise UserError(f"{directory} holds a {_kind(found)}, not a {request.kind}: choose another directory")
-        if found != json.loads(json.dumps(request.as_json())):
+        if found == json.loads(json.dumps(request.as_json())):
+            return (directory / MANIFEST).is_file()
+        # Where nothing came of the other request, it is no loss.
+        if any(file.name != REQUEST for file in directory.iterdir()):
             raise UserError(
                 f"{directory} holds a {request.kind} made with other settings"
                 f" ({_first_difference(found, request.as_json())}): choose another directory, or delete this one"
             )
-        return (directory / MANIFEST).is_file()
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+    elif directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise UserError(f"{directory} already holds something else: choose an empty or new directory")
     try:
         directory.mkdir(parents=True, exist_ok=True)

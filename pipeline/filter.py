@@ -19,7 +19,6 @@ import numpy as np
 
 from pipeline import commands, dataset, directories, score_table, sharding
 from pipeline.commands import UserError
-from pipeline.convert import positive
 from pipeline.dataset import Dataset
 from pipeline.score_table import Row
 from pipeline.sharding import Shard, ShardWriter
@@ -175,10 +174,10 @@ def _summary(output: pathlib.Path, threshold: float, chosen: str, source: Datase
 
 def main() -> None:
     parser = commands.Parser(__doc__)
-    parser.add_argument("--dataset", type=pathlib.Path, required=True, help="dataset to filter")
-    parser.add_argument("--scores", type=pathlib.Path, required=True, help="scores of that dataset (training.score)")
+    parser.add_argument("--dataset", type=commands.path, required=True, help="dataset to filter")
+    parser.add_argument("--scores", type=commands.path, required=True, help="scores of that dataset (training.score)")
     parser.add_argument(
-        "--output", type=pathlib.Path, required=True, help="directory for the result: new, or unfinished"
+        "--output", type=commands.path, required=True, help="directory for the result: new, or unfinished"
     )
     parser.add_argument(
         "--threshold",
@@ -187,7 +186,9 @@ def main() -> None:
         metavar="auto|SCORE",
         help="drop what scores below this; auto: from the distribution of the training scores",
     )
-    parser.add_argument("--workers", type=positive, default=os.cpu_count() or 1, help="processes to filter with")
+    parser.add_argument(
+        "--workers", type=commands.positive, default=os.cpu_count() or 1, help="processes to filter with"
+    )
     args = parser.parse_args()
     filter_dataset(args.dataset, args.scores, args.output, threshold=args.threshold, workers=args.workers)
 

@@ -202,7 +202,7 @@ def _write_csv(path: pathlib.Path, header: tuple[str, ...], rows: Iterable[tuple
 
 def main() -> None:
     parser = commands.Parser(__doc__)
-    parser.add_argument("--output", type=pathlib.Path, required=True, help="directory: new, empty or unfinished")
+    parser.add_argument("--output", type=commands.path, required=True, help="directory: new, empty or unfinished")
     parser.add_argument("--sequences", type=int, default=1200, metavar="N", help="how many; 1,000 take about 0.4 GB")
     parser.add_argument(
         "--signers", type=int, default=12, metavar="N", help="how many people; each spells equally many"

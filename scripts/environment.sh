@@ -7,7 +7,17 @@ export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
 
 if [ -n "${VIRTUAL_ENV:-}" ]; then
     PYTHON="$VIRTUAL_ENV/bin/python"
+    if ! "$PYTHON" -c "
+import importlib.util, sys
+sys.exit(any(not importlib.util.find_spec(name) for name in ('apache_beam', 'ai_edge_litert', 'keras', 'rich')))"; then
+        echo "error: $VIRTUAL_ENV lacks packages: pip install -e '$ROOT[beam,train-cpu,inference]' there, or deactivate it" >&2
+        exit 1
+    fi
 else
+    if ! python3 -c "import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))"; then
+        echo "error: python3 is $(python3 -V 2>&1), expected Python 3.11 to 3.13" >&2
+        exit 1
+    fi
     PYTHON="$ROOT/.venv/bin/python"
     stamp="$ROOT/.venv/installed"
     if ! cmp -s "$ROOT/setup.py" "$stamp"; then

@@ -8,38 +8,48 @@ kept in OUTPUT/report.txt and report.json.
 """
 
 import argparse
+import contextlib
 import csv
 import dataclasses
+import json
 import pathlib
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from inference import evaluate
 from pipeline import directories, score_table, scoring
-from pipeline.commands import Parser, UserError, console, run
+from pipeline.commands import Parser, UserError, console, path, run
 from pipeline.dataset import Dataset
+from pipeline.filter import DROPPED
+from pipeline.splits import TEST
 
-# For each preset of this script, the training presets of the base and the final model.
-PRESETS = {"small": ("small", "small-final"), "published": ("base", "final")}
+# For each preset of this script: the training presets of the base and the final model, and how the latter is stored.
+PRESETS = {"small": ("small", "small-final", "none"), "published": ("base", "final", "float16")}
+KIND = "pipeline run"
+DATASET, FILTERED = "dataset", "dataset-filtered"
+SECONDS = "seconds.json"
 SHOWN_EXAMPLES = 10
 GOOD = "good"
+WIDTH = 110  # of the table where there is no terminal
 
 
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("--data", type=pathlib.Path, required=True, help="folder with train.csv and its parquet files")
-    parser.add_argument("--output", type=pathlib.Path, required=True, help="directory for everything that is made")
+    parser.add_argument("--data", type=path, required=True, help="folder with train.csv and its parquet files")
+    parser.add_argument("--output", type=path, required=True, help="directory for everything that is made")
     parser.add_argument(
-        "--preset", choices=list(PRESETS), default="small", help="small: for CPUs; published: for a GPU or TPU, days"
+        "--preset", choices=list(PRESETS), default="small", help="small: for CPUs, minutes; published: for a GPU, days"
     )
     parser.add_argument("--test-participants", metavar="IDS", help="signers to test on, as 3,17; a tenth if not given")
     parser.add_argument(
         "--truth",
-        type=pathlib.Path,
+        type=path,
         help="CSV (sequence_id, kind) of spoiled sequences, only for the closing table",
     )
     parser.add_argument(
@@ -51,12 +61,17 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     truth = read_truth(arguments.truth) if arguments.truth else {}
+    settings = {"preset": arguments.preset, "test_participants": arguments.test_participants, "set": arguments.set}
+    request = directories.Request(KIND, settings)
+    was_complete = directories.prepare(arguments.output, request)
     run_stages(arguments)
     report = summarise(arguments.output, truth)
-    show(report, Console(width=None if sys.stdout.isatty() else 110))
+    show(report, Console(width=None if sys.stdout.isatty() else WIDTH))
     directories.write_json(arguments.output / "report.json", report)
     with (arguments.output / "report.txt").open("w", encoding="utf-8") as file:
-        show(report, Console(file=file, width=110))
+        show(report, Console(file=file, width=WIDTH))
+    if not was_complete:
+        directories.complete(arguments.output, request, {})
     print(f"everything is in {arguments.output}")
     print(f"next: python -m inference.recognize FILE.parquet --model {arguments.output / 'model'}")
 
@@ -71,66 +86,88 @@ class Stage:
 
 def stages(arguments: argparse.Namespace) -> list[Stage]:
     """The commands, in order; each reads the directories of those before it."""
-    base, final = PRESETS[arguments.preset]
-    names = ("dataset", "base", "scores", "dataset-filtered", "final", "model")
-    made = {name: str(arguments.output / name) for name in names}
+    base, final, quantize = PRESETS[arguments.preset]
+    made = {name: str(arguments.output / name) for name in (DATASET, "base", "scores", FILTERED, "final", "model")}
     changes = [word for change in arguments.set for word in ("--set", change)]
     test = ["--test-participants", arguments.test_participants] if arguments.test_participants else []
-    dataset, filtered = ["--dataset", made["dataset"]], ["--dataset", made["dataset-filtered"]]
+    dataset, filtered = ["--dataset", made[DATASET]], ["--dataset", made[FILTERED]]
     return [
-        Stage("convert", "pipeline.convert", "dataset", ["--data", str(arguments.data), *test]),
+        Stage("convert", "pipeline.convert", DATASET, ["--data", str(arguments.data), *test]),
         Stage("train the base model", "training.train", "base", [*dataset, "--preset", base, *changes]),
         Stage("score every sequence", "training.score", "scores", ["--run", made["base"], *dataset]),
-        Stage("filter", "pipeline.filter", "dataset-filtered", [*dataset, "--scores", made["scores"]]),
+        Stage("filter", "pipeline.filter", FILTERED, [*dataset, "--scores", made["scores"]]),
         Stage("train the final model", "training.train", "final", [*filtered, "--preset", final, *changes]),
-        Stage("export", "inference.export", "model", ["--run", made["final"], *filtered]),
+        Stage("export", "inference.export", "model", ["--run", made["final"], *filtered, "--quantize", quantize]),
         Stage("evaluate", "inference.evaluate", "evaluation", ["--model", made["model"], *filtered]),
     ]
 
 
 def run_stages(arguments: argparse.Namespace) -> None:
-    """Runs each stage as its own process, as one would by hand; keeps how long those took that had work to do."""
+    """Runs each stage as its own process, as one would by hand, and keeps how long those took that had work to do."""
     planned = stages(arguments)
     for number, stage in enumerate(planned, 1):
         directory = arguments.output / stage.output
-        was_complete = (directory / directories.MANIFEST).is_file()
         console.rule(f"{number}/{len(planned)} {stage.title}", align="left")
-        started = time.monotonic()
         command = [sys.executable, "-m", stage.module, *stage.arguments, "--output", str(directory)]
-        status = subprocess.run(command, check=False).returncode
+        if (directory / directories.MANIFEST).is_file():
+            status = subprocess.run(command, check=False).returncode
+        else:
+            with timed(arguments.output, stage.title):
+                status = subprocess.run(command, check=False).returncode
+        if status < 0:
+            raise UserError(
+                f"the stage was killed by signal {-status} (no memory left?): the same command continues it"
+            )
         if status:
-            # The stage has said why.
-            sys.exit(status)
-        if not was_complete:
-            seconds = read_seconds(arguments.output) | {stage.title: round(time.monotonic() - started, 1)}
-            directories.write_json(arguments.output / "seconds.json", seconds)
+            sys.exit(status)  # the stage has said why
+        if stage.output == DATASET and not Dataset.open(directory).count(TEST):
+            raise UserError(
+                f"{directory} has no test sequences: list other --test-participants, and delete {directory}"
+            )
+
+
+@contextlib.contextmanager
+def timed(output: pathlib.Path, title: str) -> Iterator[None]:
+    """Adds the seconds that the block takes to those kept for a stage, also where it is interrupted."""
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        seconds = read_seconds(output)
+        seconds[title] = round(seconds.get(title, 0.0) + time.monotonic() - started, 1)
+        directories.write_json(output / SECONDS, seconds)
 
 
 def read_seconds(output: pathlib.Path) -> dict[str, float]:
-    path = output / "seconds.json"
-    return directories.read_json(path) if path.is_file() else {}
+    return directories.read_json(output / SECONDS) if (output / SECONDS).is_file() else {}
 
 
-def read_truth(path: pathlib.Path) -> dict[int, str]:
+def read_truth(file: pathlib.Path) -> dict[int, str]:
     """Kind of spoiling by sequence id."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return {int(row["sequence_id"]): row["kind"] for row in csv.DictReader(file)}
-    except (OSError, ValueError, KeyError) as error:
+        with file.open(newline="", encoding="utf-8") as lines:
+            reader = csv.DictReader(lines)
+            if not {"sequence_id", "kind"} <= set(reader.fieldnames or ()):
+                raise ValueError(f"found {', '.join(reader.fieldnames or ['nothing'])}")
+            return {int(row["sequence_id"]): str(row["kind"]) for row in reader}
+    except (OSError, ValueError, csv.Error) as error:
         raise UserError(
-            f"cannot read {path}: expected a CSV file with the columns sequence_id, kind ({error})"
+            f"cannot read {file}: expected a CSV file with the columns sequence_id, kind ({error})"
         ) from error
 
 
 def summarise(output: pathlib.Path, truth: dict[int, str]) -> dict[str, Any]:
     """What the closing table says. `truth` decides nothing but its own rows."""
-    dataset = Dataset.open(output / "dataset")
-    filtered = Dataset.open(output / "dataset-filtered")
+    dataset = Dataset.open(output / DATASET)
+    filtered = Dataset.open(output / FILTERED)
     base = score_table.read(output / "scores" / score_table.FILE_NAME)
     final = score_table.read(output / "evaluation" / score_table.FILE_NAME)
-    model = directories.read_manifest(output / "model", "model")
-    evaluation = directories.read_manifest(output / "evaluation", "evaluation")
-    kept = {sequence.sequence_id for split in filtered.splits for sequence in filtered.read(split)}
+    model = directories.read_manifest(output / "model", evaluate.MODEL_KIND)
+    evaluation = directories.read_manifest(output / "evaluation", evaluate.KIND)
+    with (output / FILTERED / DROPPED).open(encoding="utf-8") as lines:
+        dropped = {json.loads(line)["sequence_id"] for line in lines}
+    if truth and not truth.keys() & base.keys():
+        raise UserError("none of the sequences in the truth file is in the data: it belongs to other data")
     test = sorted(final)
     groups = {"all": test, "unspoiled": [i for i in test if i not in truth]} if truth else {"all": test}
     examples = test[:: max(1, len(test) // SHOWN_EXAMPLES)][:SHOWN_EXAMPLES]
@@ -145,8 +182,9 @@ def summarise(output: pathlib.Path, truth: dict[int, str]) -> dict[str, Any]:
         "score": {
             name: {"sequences": len(ids), "base": _pooled(base, ids), "final": _pooled(final, ids)}
             for name, ids in groups.items()
+            if ids
         },
-        "filter": _caught(base, kept, truth) if truth else {},
+        "filter": _caught(base, dropped, truth) if truth else {},
         "model": {
             "bytes": model["bytes"],
             "parameters": model["parameters"],
@@ -162,15 +200,15 @@ def _pooled(rows: dict[int, score_table.Row], ids: list[int]) -> float:
     return scoring.pooled_score((rows[i].target, rows[i].recognised) for i in ids)
 
 
-def _caught(base: dict[int, score_table.Row], kept: set[int], truth: dict[int, str]) -> dict[str, dict[str, int]]:
+def _caught(base: dict[int, score_table.Row], dropped: set[int], truth: dict[int, str]) -> dict[str, dict[str, int]]:
     """By kind, of the sequences that the filter judges: how many there are, and how many it dropped."""
     counts: dict[str, dict[str, int]] = {}
     for sequence_id, row in base.items():
-        if row.split == "test":
+        if row.split == TEST:
             continue
         of_kind = counts.setdefault(truth.get(sequence_id, GOOD), {"sequences": 0, "dropped": 0})
         of_kind["sequences"] += 1
-        of_kind["dropped"] += sequence_id not in kept
+        of_kind["dropped"] += sequence_id in dropped
     return dict(sorted(counts.items()))
 
 
@@ -179,7 +217,7 @@ def show(report: dict[str, Any], out: Console) -> None:
     table = Table(title="The whole path", show_header=False, title_justify="left")
     table.add_row("sequences read / rejected", f"{sequences['read']:,} / {sequences['rejected']:,}")
     for split, count in sequences["splits"].items():
-        kept = "all, unfiltered" if split == "test" else f"{sequences['kept_by_filter'][split]:,} kept by the filter"
+        kept = "all, unfiltered" if split == TEST else f"{sequences['kept_by_filter'][split]:,} kept by the filter"
         table.add_row(f"  {split}", f"{count:,}, {kept}")
     table.add_row("filter threshold", f"score {sequences['threshold']}")
     for kind, of_kind in report["filter"].items():

@@ -36,9 +36,17 @@ def resample(landmarks_TxPx2: tf.Tensor, num_frames) -> tf.Tensor:
     whether it is missing, and gives its position if not. With as many frames as before, the result is the same.
     """
     old = tf.cast(tf.shape(landmarks_TxPx2)[0], tf.float32)
-    step = old / tf.cast(num_frames, tf.float32)
-    position_N = (tf.range(tf.cast(num_frames, tf.float32)) + 0.5) * step - 0.5
-    position_N = tf.clip_by_value(position_N, 0.0, tf.maximum(old - 1.0, 0.0))
+    new = tf.cast(num_frames, tf.float32)
+    return interpolate(landmarks_TxPx2, positions(tf.range(new), old, new))
+
+
+def positions(frames_N: tf.Tensor, old, new) -> tf.Tensor:
+    """Where frames of a sequence resampled from `old` frames to `new` lie among the old ones; all float32."""
+    return tf.clip_by_value((frames_N + 0.5) * (old / new) - 0.5, 0.0, tf.maximum(old - 1.0, 0.0))
+
+
+def interpolate(landmarks_TxPx2: tf.Tensor, position_N: tf.Tensor) -> tf.Tensor:
+    """(N, P, 2): the landmarks at fractional frames, as `resample` says."""
     before_N = tf.floor(position_N)
     fraction_Nx1x1 = (position_N - before_N)[:, None, None]
     before_N = tf.cast(before_N, tf.int32)

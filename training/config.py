@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 import pathlib
 import tomllib
 from typing import Any
@@ -123,7 +124,9 @@ def resolve(preset: str, *, file: pathlib.Path | None = None, overrides: list[st
         for key in reversed(name.split(".")):
             value = {key: value}
         _update(values, value, where=f"--set {override}")
-    return from_dict(values)
+    config = from_dict(values)
+    _check(config)
+    return config
 
 
 def from_dict(values: dict[str, Any]) -> Config:
@@ -135,6 +138,41 @@ def from_dict(values: dict[str, Any]) -> Config:
         optimizer=Optimizer(**values["optimizer"]),
         seed=values["seed"],
     )
+
+
+def _check(config: Config) -> None:
+    """Raises `UserError` for a value that could not be trained with."""
+    network, data, augment, optimizer = config.network, config.data, config.augment, config.optimizer
+    sizes = {
+        **{f"network.{name}": getattr(network, name) for name in ("width", "blocks", "heads", "expansion")},
+        "data.max_frames": data.max_frames,
+        "optimizer.epochs": optimizer.epochs,
+        "optimizer.batch_size": optimizer.batch_size,
+    }
+    for name, size in sizes.items():
+        if size < 1:
+            raise UserError(f"{name} is {size}, expected at least 1")
+    if config.seed < 0:
+        raise UserError(f"seed is {config.seed}, expected at least 0")
+    if network.width % network.heads:
+        raise UserError(f"network.width is {network.width}, expected a multiple of network.heads ({network.heads})")
+    shares = {
+        **{f"network.{name}": getattr(network, name) for name in ("dropout", "attention_dropout", "late_dropout")},
+        "data.validation_phrase_share": data.validation_phrase_share,
+    }
+    for name, share in shares.items():
+        if not 0 <= share < 1:
+            raise UserError(f"{name} is {share}, expected at least 0 and less than 1")
+    positive = {
+        "augment.resample_low": augment.resample_low,
+        "augment.resample_high": augment.resample_high,
+        "augment.aspect_ratio": augment.aspect_ratio,
+        "optimizer.learning_rate": optimizer.learning_rate,
+        "optimizer.clip_norm": optimizer.clip_norm,
+    }
+    for name, value in positive.items():
+        if not 0 < value < math.inf:
+            raise UserError(f"{name} is {value}, expected a number above 0")
 
 
 def _update(values: dict[str, Any], changes: dict[str, Any], *, where: str) -> None:

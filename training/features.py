@@ -8,6 +8,7 @@ from keras import ops
 
 from pipeline import landmarks as lm
 from pipeline.features import NUM_FEATURES
+from training.layers import frame_axes, frame_numbers
 
 HANDS = (lm.RIGHT_HAND, lm.LEFT_HAND)
 NUM_HAND_SHAPE_FEATURES = sum(hand.stop - hand.start for hand in HANDS) * 2
@@ -40,8 +41,7 @@ class Features(keras.layers.Layer):
         position = ops.where(mask[:, :, None, None], landmarks_BxTxPx2, float("nan"))
         centre_Bx1x1x2 = _mean_of_seen(position[:, :, lm.CENTRE_POINT, None], default=0.5)
         normalised = _divided_by_rms(position - centre_Bx1x1x2)
-        num_frames_B = ops.sum(ops.cast(mask, "int32"), axis=1)
-        steps = [_step(normalised, num_frames_B, frames) for frames in (1, 2)]
+        steps = [_step(normalised, mask, frames) for frames in (1, 2)]
         parts = [(_per_frame(ops.concatenate([normalised, *steps], axis=-1), NUM_FEATURES) - self.mean) / self.std]
         for hand in HANDS if self.hand_shape else ():
             points = position[:, :, hand]
@@ -58,7 +58,7 @@ def _divided_by_rms(values_BxTxPx2):
 
 
 def _per_frame(values_BxTxPxC, width: int):
-    return ops.reshape(values_BxTxPxC, (-1, ops.shape(values_BxTxPxC)[1], width))
+    return ops.reshape(values_BxTxPxC, (*frame_axes(values_BxTxPxC), width))
 
 
 def _mean_of_seen(values_BxTxPx2, default: float):
@@ -69,10 +69,10 @@ def _mean_of_seen(values_BxTxPx2, default: float):
     return ops.where(count > 0, total / ops.maximum(count, 1.0), default)
 
 
-def _step(values_BxTxPx2, num_frames_B, frames: int):
+def _step(values_BxTxPx2, mask, frames: int):
     """Movement to the frame that comes `frames` later; 0 in the sequence's last frames, seen or not."""
     ahead = ((0, 0), (0, frames), (0, 0), (0, 0))
     movement = ops.pad(values_BxTxPx2, ahead)[:, frames:] - values_BxTxPx2
-    time = ops.arange(ops.shape(values_BxTxPx2)[1])[None, :]
-    at_end = ops.logical_and(time >= num_frames_B[:, None] - frames, time < num_frames_B[:, None])
+    num_frames_Bx1 = ops.sum(ops.cast(mask, "float32"), axis=1, keepdims=True)
+    at_end = ops.logical_and(frame_numbers(mask)[None, :] >= num_frames_Bx1 - frames, mask)
     return ops.where(at_end[:, :, None, None], 0.0, movement)

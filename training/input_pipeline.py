@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 import tensorflow as tf
 
+from pipeline import landmarks as lm
 from pipeline import vocabulary
 from pipeline.sequences import Sequence, passes_length_rule
 from training import augment
@@ -66,7 +67,7 @@ class Corpus:
         labels = np.full((len(kept), max(1, label_lengths.max(initial=0))), vocabulary.BLANK, np.int32)
         for row, s in zip(labels, kept, strict=True):
             row[: len(s.label)] = vocabulary.encode(s.label)
-        frames = np.concatenate([s.landmarks for s in kept]) if kept else np.zeros((0, 100, 2), np.float32)
+        frames = np.concatenate([s.landmarks for s in kept]) if kept else np.zeros((0, lm.NUM_POINTS, 2), np.float32)
         return cls(
             frames=frames,
             starts=np.cumsum([0, *(s.num_frames for s in kept)]),

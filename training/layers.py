@@ -2,6 +2,10 @@
 
 Shapes: B sequences, T frames, D channels, H heads. `mask` (B, T) is true where a frame belongs to the sequence and
 false in the padding at its end; every layer that mixes frames, or takes statistics over them, leaves the padding out.
+
+LiteRT must know every shape of an exported network before it runs a clip, from the input's shape alone: where one
+depends on a computed number, XNNPACK (LiteRT's usual kernels) may answer wrongly in the second of two runs of equal
+length. Hence `frame_axes`, `frame_numbers` and `Dense`.
 """
 
 import keras
@@ -13,19 +17,38 @@ LAYER_NORM_EPSILON = 1e-6
 CHANNEL_ATTENTION_KERNEL = 5
 
 
+def frame_axes(x_BxTxD):
+    """B and T as a reshape takes them: constants where the batch size is known, as it is at export."""
+    batch_size = x_BxTxD.shape[0]
+    return (-1, ops.shape(x_BxTxD)[1]) if batch_size is None else (batch_size, -1)
+
+
+def frame_numbers(x_BxT):
+    """(T,) float32: 0, 1, 2 and so on."""
+    return ops.cumsum(ops.ones_like(x_BxT[0], dtype="float32")) - 1.0
+
+
+class Dense(keras.layers.Dense):
+    """Keras' dense layer for (B, T, D), computed as one for (B * T, D)."""
+
+    def call(self, x_BxTxD, training=None):
+        y_NxD = super().call(ops.reshape(x_BxTxD, (-1, x_BxTxD.shape[-1])), training=training)
+        return ops.reshape(y_NxD, (*frame_axes(x_BxTxD), self.units))
+
+
 def sample_dropout(rate: float, name: str) -> keras.layers.Dropout:
     """Drops a residual branch for a whole sequence at once (stochastic depth)."""
     return keras.layers.Dropout(rate, noise_shape=(None, 1, 1), name=name)
 
 
-def sinusoidal_positions(num_frames, width: int):
+def sinusoidal_positions(frames_T, width: int):
     """(T, D) positions: sines in the first half of the channels, cosines in the second.
 
     Source: Vaswani et al., "Attention is all you need", with the two halves joined rather than interleaved.
     """
     half = width // 2
     frequencies_D = ops.power(10000.0, -ops.arange(half, dtype="float32") / half)
-    angles_TxD = ops.arange(num_frames, dtype="float32")[:, None] * frequencies_D[None, :]
+    angles_TxD = frames_T[:, None] * frequencies_D[None, :]
     return ops.concatenate([ops.sin(angles_TxD), ops.cos(angles_TxD)], axis=-1)
 
 
@@ -89,11 +112,11 @@ class ConvolutionUnit(MaskedLayer):
     def __init__(self, width: int, kernel: int, expansion: int, dropout: float, **kwargs):
         super().__init__(**kwargs)
         self.kernel = kernel
-        self.expand = keras.layers.Dense(width * expansion, activation="swish", name="expand")
+        self.expand = Dense(width * expansion, activation="swish", name="expand")
         self.convolution = keras.layers.DepthwiseConv1D(kernel, use_bias=False, name="convolution")
         self.norm = BatchNorm(name="norm")
         self.attention = ChannelAttention(name="attention")
-        self.project = keras.layers.Dense(width, name="project")
+        self.project = Dense(width, name="project")
         self.dropout = sample_dropout(dropout, "dropout")
 
     def build(self, input_shape):
@@ -123,17 +146,16 @@ class SelfAttention(MaskedLayer):
             raise ValueError(f"width {width} is not a multiple of the number of heads {heads}")
         self.width = width
         self.heads = heads
-        self.query_key_value = keras.layers.Dense(3 * width, use_bias=False, name="query_key_value")
+        self.query_key_value = Dense(3 * width, use_bias=False, name="query_key_value")
         self.dropout = keras.layers.Dropout(dropout, name="dropout")
-        self.project = keras.layers.Dense(width, use_bias=False, name="project")
+        self.project = Dense(width, use_bias=False, name="project")
 
     def build(self, input_shape):
         self.query_key_value.build(input_shape)
         self.project.build(input_shape)
 
     def call(self, x_BxTxD, mask, training=False):
-        num_frames = ops.shape(x_BxTxD)[1]
-        heads_shape = (-1, num_frames, self.heads, 3 * self.width // self.heads)
+        heads_shape = (*frame_axes(x_BxTxD), self.heads, 3 * self.width // self.heads)
         heads_BxHxTxK = ops.transpose(ops.reshape(self.query_key_value(x_BxTxD), heads_shape), (0, 2, 1, 3))
         query, key, value = ops.split(heads_BxHxTxK, 3, axis=-1)
         scores_BxHxTxT = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) * self.width**-0.5
@@ -141,7 +163,7 @@ class SelfAttention(MaskedLayer):
         hidden_BxTxT = ops.cast(ops.logical_not(mask), scores_BxHxTxT.dtype)[:, None, None, :] * -6e4
         weights_BxHxTxT = self.dropout(ops.softmax(scores_BxHxTxT + hidden_BxTxT, axis=-1), training=training)
         mixed_BxTxHxK = ops.transpose(ops.matmul(weights_BxHxTxT, value), (0, 2, 1, 3))
-        return self.project(ops.reshape(mixed_BxTxHxK, (-1, num_frames, self.width)))
+        return self.project(ops.reshape(mixed_BxTxHxK, (*frame_axes(x_BxTxD), self.width)))
 
 
 class TransformerUnit(MaskedLayer):
@@ -153,8 +175,8 @@ class TransformerUnit(MaskedLayer):
         self.attention = SelfAttention(width, heads, attention_dropout, name="attention")
         self.attention_branch_dropout = sample_dropout(dropout, "attention_branch_dropout")
         self.feed_forward_norm = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="feed_forward_norm")
-        self.expand = keras.layers.Dense(width * expansion, activation="swish", use_bias=False, name="expand")
-        self.project = keras.layers.Dense(width, use_bias=False, name="project")
+        self.expand = Dense(width * expansion, activation="swish", use_bias=False, name="expand")
+        self.project = Dense(width, use_bias=False, name="project")
         self.feed_forward_branch_dropout = sample_dropout(dropout, "feed_forward_branch_dropout")
 
     def build(self, input_shape):

@@ -12,7 +12,15 @@ from pipeline import vocabulary
 from training import config as cfg
 from training import ctc
 from training.features import Features
-from training.layers import BatchNorm, ConvolutionUnit, LateDropout, TransformerUnit, sinusoidal_positions
+from training.layers import (
+    BatchNorm,
+    ConvolutionUnit,
+    Dense,
+    LateDropout,
+    TransformerUnit,
+    frame_numbers,
+    sinusoidal_positions,
+)
 
 KERNELS = (11, 7, 3)
 
@@ -28,7 +36,7 @@ class Network(keras.Model):
         super().__init__(**kwargs)
         self.supports_masking = True
         width = config.width
-        self.stem = keras.layers.Dense(width, use_bias=False, name="stem")
+        self.stem = Dense(width, use_bias=False, name="stem")
         self.stem_norm = BatchNorm(name="stem_norm")
         self.blocks = [
             (
@@ -47,10 +55,10 @@ class Network(keras.Model):
             )
             for b in range(config.blocks)
         ]
-        self.top = keras.layers.Dense(2 * width, activation="relu", name="top")
+        self.top = Dense(2 * width, activation="relu", name="top")
         self.late_dropout = LateDropout(name="late_dropout")
         # The loss is computed in float32 whatever the precision of the rest.
-        self.classifier = keras.layers.Dense(vocabulary.NUM_CLASSES, dtype="float32", name="classifier")
+        self.classifier = Dense(vocabulary.NUM_CLASSES, dtype="float32", name="classifier")
 
     def build(self, features_shape):
         self.stem.build(features_shape)
@@ -70,7 +78,7 @@ class Network(keras.Model):
             for unit in convolutions:
                 x = unit(x, mask=mask, training=training)
             if index == 0:
-                x = x + ops.cast(sinusoidal_positions(ops.shape(x)[1], x.shape[-1]), x.dtype)
+                x = x + ops.cast(sinusoidal_positions(frame_numbers(mask), x.shape[-1]), x.dtype)
             x = transformer(x, mask=mask, training=training)
         return self.classifier(self.late_dropout(self.top(x), training=training))
 
@@ -112,4 +120,5 @@ class Recogniser(keras.Model):
 
 def frame_mask(inputs):
     """(B, T): true where a frame is part of the sequence, false where it is padding."""
-    return ops.arange(ops.shape(inputs["landmarks"])[1])[None, :] < inputs["num_frames"][:, None]
+    frames_T = frame_numbers(inputs["landmarks"][:, :, 0, 0])
+    return frames_T[None, :] < ops.cast(inputs["num_frames"], "float32")[:, None]

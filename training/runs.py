@@ -38,7 +38,8 @@ class Run:
 
     @property
     def fingerprint(self) -> str:
-        return self.manifest["fingerprint"]
+        """Identifies the weights, whatever trained them."""
+        return self.manifest["weights_sha256"]
 
     def load_model(self):
         """The `model.Recogniser` with the run's best weights."""

@@ -8,21 +8,18 @@ edits. Scores of training sequences are in-sample: the model has seen them.
 """
 
 import argparse
-import pathlib
 
 from pipeline import directories, score_table, scoring
-from pipeline.commands import Parser, progress, run
+from pipeline.commands import Parser, path, progress, run
 from pipeline.dataset import Dataset
 from training.runs import Run
 
 
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("--run", type=pathlib.Path, required=True, help="run directory made by training.train")
-    parser.add_argument("--dataset", type=pathlib.Path, required=True, help="data set to score")
-    parser.add_argument(
-        "--output", type=pathlib.Path, required=True, help="directory for the scores: new, or unfinished"
-    )
+    parser.add_argument("--run", type=path, required=True, help="run directory made by training.train")
+    parser.add_argument("--dataset", type=path, required=True, help="data set to score")
+    parser.add_argument("--output", type=path, required=True, help="directory for the scores: new, or unfinished")
     score(parser.parse_args())
 
 

@@ -12,11 +12,9 @@ test split is never read.
 
 import argparse
 import dataclasses
-import pathlib
-import time
 
 from pipeline import directories
-from pipeline.commands import Parser, progress, run
+from pipeline.commands import Parser, path, progress, run
 from pipeline.dataset import Dataset
 from training import config as cfg
 from training import runs
@@ -24,12 +22,10 @@ from training import runs
 
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument(
-        "--dataset", type=pathlib.Path, required=True, help="directory made by pipeline.convert or .filter"
-    )
-    parser.add_argument("--output", type=pathlib.Path, required=True, help="run directory to write")
+    parser.add_argument("--dataset", type=path, required=True, help="directory made by pipeline.convert or .filter")
+    parser.add_argument("--output", type=path, required=True, help="run directory to write")
     parser.add_argument("--preset", choices=list(cfg.PRESETS), default="base", help="starting configuration")
-    parser.add_argument("--config", type=pathlib.Path, help="TOML file with changes to the preset")
+    parser.add_argument("--config", type=path, help="TOML file with changes to the preset")
     parser.add_argument(
         "--set",
         action="append",
@@ -51,7 +47,6 @@ def train(arguments: argparse.Namespace) -> None:
     from training.trainer import Trainer
 
     trainer = Trainer(dataset, config, arguments.output)
-    started = time.monotonic()
     with progress("steps") as bar:
         task = bar.add_task("training", total=config.optimizer.epochs * trainer.steps_per_epoch, note="")
         bar.advance(task, trainer.start_epoch * trainer.steps_per_epoch)
@@ -59,7 +54,6 @@ def train(arguments: argparse.Namespace) -> None:
             summary = trainer.run_epoch(epoch, lambda: bar.advance(task))
             bar.console.print(summary)
     result = trainer.finish()
-    result["seconds"] = round(time.monotonic() - started, 1)
     directories.complete(arguments.output, request, result)
     print(
         f"{arguments.output}: best validation score {result['best_score']:.4f} in epoch {result['best_epoch']}"

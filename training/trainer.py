@@ -1,8 +1,9 @@
 """The training loop: epochs of planned batches, the learning rate, validation, best weights and checkpoints."""
 
+import hashlib
 import pathlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ from pipeline import directories, scoring
 from pipeline.commands import UserError
 from pipeline.dataset import Dataset
 from pipeline.sequences import Sequence
+from pipeline.splits import TRAIN, VALIDATION
 from training import checkpoint, ctc, runs
 from training import config as cfg
 from training.input_pipeline import Corpus, is_validation_phrase, plan_epoch, training_batches
@@ -111,12 +113,14 @@ class Trainer:
         """What the manifest says about the run."""
         best = max(self.history, key=lambda row: row["validation_score"])
         return {
+            "weights_sha256": hashlib.sha256((self.directory / runs.BEST).read_bytes()).hexdigest(),
             "best_score": best["validation_score"],
             "best_epoch": int(best["epoch"]),
             "training_sequences": len(self.chosen),
             **self.left_out,
             "validation_sequences": len(self.validation),
             "validation": self.validation_name,
+            "seconds": round(sum(row["seconds"] for row in self.history), 1),
             "trainable_parameters": int(sum(np.prod(v.shape) for v in self.model.trainable_variables)),
         }
 
@@ -127,16 +131,14 @@ class Trainer:
 
 def _split(dataset: Dataset, config: cfg.Config) -> tuple[Corpus, Corpus, str]:
     """Training and validation sequences, and in words where the latter come from."""
-    if "train" not in dataset.splits:
-        raise UserError(f"{dataset.path} has no training sequences")
-    if "validation" in dataset.splits:
-        return Corpus.read(dataset.read("train")), Corpus.read(dataset.read("validation")), "other signers"
+    sequences = list(dataset.read(TRAIN))
+    if dataset.count(VALIDATION):
+        return Corpus.read(sequences), Corpus.read(dataset.read(VALIDATION)), "other signers"
     share = config.data.validation_phrase_share
-
-    def part(validation: bool) -> Iterator[Sequence]:
-        return (s for s in dataset.read("train") if is_validation_phrase(s.label, share) == validation)
-
-    return Corpus.read(part(False)), Corpus.read(part(True)), "other phrases of the training signers"
+    parts: tuple[list[Sequence], list[Sequence]] = ([], [])
+    for sequence in sequences:
+        parts[is_validation_phrase(sequence.label, share)].append(sequence)
+    return Corpus.read(parts[False]), Corpus.read(parts[True]), "other phrases of the training signers"
 
 
 def _phrases_fit(corpus: Corpus, max_frames: int) -> np.ndarray:

@@ -1,3 +1,4 @@
+import argparse
 import io
 
 import pytest
@@ -48,6 +49,8 @@ def test_help_shows_the_docstring_as_it_is_and_the_defaults(parser, capsys):
     ("error", "code", "message"),
     [
         (UserError("a.txt: no such file"), 1, "error: a.txt: no such file\n"),
+        (PermissionError(13, "Permission denied", "/a/b"), 1, "error: /a/b: Permission denied\n"),
+        (OSError(28, "No space left on device"), 1, "error: No space left on device\n"),
         (KeyboardInterrupt(), 130, "interrupted: nothing incomplete is marked complete; the same command goes on\n"),
     ],
 )
@@ -78,3 +81,9 @@ def test_progress_goes_to_standard_error(monkeypatch, capsys):
     assert "making" in shown
     assert "4/4 things fine" in shown
     assert capsys.readouterr().out == ""
+
+
+def test_paths_are_of_this_machine():
+    assert commands.path("a/b").parts == ("a", "b")
+    with pytest.raises(argparse.ArgumentTypeError, match="'gs://bucket/a' is a URL"):
+        commands.path("gs://bucket/a")

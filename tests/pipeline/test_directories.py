@@ -42,6 +42,7 @@ def test_the_same_request_from_other_python_objects(tmp_path):
 )
 def test_another_request_is_refused(tmp_path, request_, message):
     directories.prepare(tmp_path, REQUEST)
+    (tmp_path / "result.txt").write_text("something came of it")
     before = (tmp_path / "request.json").read_bytes()
     with pytest.raises(UserError, match=message):
         directories.prepare(tmp_path, request_)
@@ -97,3 +98,10 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     with pytest.raises(TypeError):
         directories.write_json(path, {"a": object()})
     assert directories.read_json(path) == {"a": 1}
+
+
+def test_a_claim_of_which_nothing_came_can_be_changed(tmp_path):
+    first, second = (directories.Request("run", {"size": size}) for size in (1, 2))
+    directories.prepare(tmp_path / "a", first)
+    assert not directories.prepare(tmp_path / "a", second)
+    assert directories.read_json(tmp_path / "a" / directories.REQUEST) == second.as_json()

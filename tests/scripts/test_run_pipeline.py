@@ -45,6 +45,14 @@ def test_wrong_truth_file_is_told_before_anything_long(tmp_path):
     assert done.stderr.startswith(f"error: cannot read {truth}: expected a CSV file with the columns sequence_id, kind")
 
 
+def test_an_output_directory_in_use_is_refused(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    done = run(str(SCRIPT), "--data", str(tmp_path), "--output", str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr == f"error: {tmp_path} already holds something else: choose an empty or new directory\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
+
+
 @pytest.mark.long
 def test_whole_path_then_nothing_to_do(tmp_path):
     data, output = tmp_path / "data", tmp_path / "out"

@@ -95,3 +95,20 @@ def test_every_setting_can_be_written_as_toml():
     written = list(lines(dataclasses.asdict(cfg.PRESETS["final"])))
     assert cfg.from_dict(tomllib.loads("\n".join(written))) == cfg.PRESETS["final"]
     assert cfg.resolve("small", overrides=written) == cfg.PRESETS["final"]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optimizer.batch_size=0", "optimizer.batch_size is 0, expected at least 1"),
+        ("optimizer.epochs=0", "optimizer.epochs is 0, expected at least 1"),
+        ("network.heads=5", r"network.width is 96, expected a multiple of network.heads \(5\)"),
+        ("network.late_dropout=1.0", "network.late_dropout is 1.0, expected at least 0 and less than 1"),
+        ("data.validation_phrase_share=nan", "data.validation_phrase_share is nan"),
+        ("optimizer.learning_rate=0.0", "optimizer.learning_rate is 0.0, expected a number above 0"),
+        ("seed=-1", "seed is -1, expected at least 0"),
+    ],
+)
+def test_values_that_cannot_be_trained_with(override, message):
+    with pytest.raises(UserError, match=message):
+        cfg.resolve("small", overrides=[override])
