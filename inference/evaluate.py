@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 
+from inference.recognizer import MODEL_KIND, Recognizer
 from pipeline import directories, score_table, scoring
 from pipeline.commands import Parser, UserError, path, positive, progress, run
 from pipeline.dataset import Dataset
@@ -18,7 +19,6 @@ from pipeline.sequences import passes_length_rule
 from pipeline.splits import SPLITS, TEST
 
 KIND = "evaluation"
-MODEL_KIND = "model"
 
 
 def main() -> None:
@@ -46,8 +46,6 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if directories.prepare(arguments.output, request):
         print(f"{arguments.output} is already complete")
         return
-    from inference.recognizer import Recognizer
-
     recognizer = Recognizer(arguments.model, threads=arguments.threads)
     rows, milliseconds = [], []
     with progress("sequences") as bar:

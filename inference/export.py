@@ -18,7 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from inference.recognizer import ARGUMENTS, FRAME_LOGITS, MODEL, RECOGNISE, Recognizer
+from inference.recognizer import (
+    ARGUMENTS,
+    FRAME_LOGITS,
+    MODEL,
+    MODEL_KIND,
+    RECOGNISE,
+    Recognizer,
+    without_filler,
+)
 from pipeline import directories, scoring
 from pipeline import landmarks as lm
 from pipeline.commands import Parser, UserError, path, run
@@ -26,7 +34,6 @@ from pipeline.dataset import Dataset
 from pipeline.sequences import Sequence
 from training.runs import Run
 
-KIND = "model"
 LARGEST_FILE = 40_000_000  # bytes: the competition's limit
 
 
@@ -60,7 +67,7 @@ def export(arguments: argparse.Namespace) -> None:
     trained = Run.open(arguments.run)
     dataset = Dataset.open(arguments.dataset)
     request = directories.Request(
-        KIND,
+        MODEL_KIND,
         {
             "run": trained.fingerprint,
             "dataset": dataset.fingerprint,
@@ -148,8 +155,6 @@ def check(model, max_frames: int, directory: pathlib.Path, dataset: Dataset, *, 
         name = [*cases, *(f"sequence {s.sequence_id}" for s in sequences)][position]
         # Twice: LiteRT has gone wrong in the second of two runs of equal length; see `training.layers`.
         recognizer.frame_logits(inputs[position])
-        # The second answer counts: what depends on the run before shows there.
-        recognizer.frame_logits(inputs[position])
         logits_TxV = recognizer.frame_logits(inputs[position])
         if logits_TxV.shape != expected_TxV.shape:
             raise UserError(
@@ -214,8 +219,7 @@ def _as_trained(landmarks_TxPx2: np.ndarray) -> np.ndarray:
 
 
 def _text(logits_TxV: np.ndarray) -> str:
-    text = scoring.greedy_decode(np.argmax(logits_TxV, axis=-1))
-    return "" if text == " " else text
+    return without_filler(scoring.greedy_decode(np.argmax(logits_TxV, axis=-1)))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pipeline import landmarks as lm
 from pipeline import vocabulary
 from pipeline.commands import UserError
 
+MODEL_KIND = "model"
 MODEL = "model.tflite"
 ARGUMENTS = "inference_args.json"
 RECOGNISE = "serving_default"
@@ -41,13 +42,16 @@ class Recognizer:
     def recognize(self, landmarks_TxPx2: np.ndarray) -> str:
         """Text of a sequence of any length, none included; NaN for missing. Empty where nothing was recognised."""
         one_hot_CxV = self._recognise(inputs=columns(landmarks_TxPx2))["outputs"]
-        text = vocabulary.decode(np.argmax(one_hot_CxV, axis=-1))
-        # The model's output has a row at least: for nothing it says a space.
-        return "" if text == " " else text
+        return without_filler(vocabulary.decode(np.argmax(one_hot_CxV, axis=-1)))
 
     def frame_logits(self, landmarks_TxPx2: np.ndarray) -> np.ndarray:
         """Logits (frames, 60) of the frames the network saw: at least one, at most the frame budget."""
         return self._frame_logits(inputs=columns(landmarks_TxPx2))["outputs"]
+
+
+def without_filler(text: str) -> str:
+    """Nothing for a lone space, which is what a model says where it recognised nothing: it must say something."""
+    return "" if text == " " else text
 
 
 def columns(landmarks_TxPx2: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from inference import evaluate
+from inference.recognizer import MODEL_KIND
 from pipeline import directories, score_table, scoring
 from pipeline.commands import Parser, UserError, console, path, run
 from pipeline.dataset import Dataset
@@ -162,7 +163,7 @@ def summarise(output: pathlib.Path, truth: dict[int, str]) -> dict[str, Any]:
     filtered = Dataset.open(output / FILTERED)
     base = score_table.read(output / "scores" / score_table.FILE_NAME)
     final = score_table.read(output / "evaluation" / score_table.FILE_NAME)
-    model = directories.read_manifest(output / "model", evaluate.MODEL_KIND)
+    model = directories.read_manifest(output / "model", MODEL_KIND)
     evaluation = directories.read_manifest(output / "evaluation", evaluate.KIND)
     with (output / FILTERED / DROPPED).open(encoding="utf-8") as lines:
         dropped = {json.loads(line)["sequence_id"] for line in lines}

@@ -163,6 +163,14 @@ def _check(config: Config) -> None:
     for name, share in shares.items():
         if not 0 <= share < 1:
             raise UserError(f"{name} is {share}, expected at least 0 and less than 1")
+    for name in ("resample", "mirror", "affine", "time_mask"):
+        probability = getattr(augment, f"{name}_probability")
+        if not 0 <= probability <= 1:
+            raise UserError(f"augment.{name}_probability is {probability}, expected 0 to 1")
+    for name in ("resample", "time_mask"):
+        low, high = getattr(augment, f"{name}_low"), getattr(augment, f"{name}_high")
+        if not 0 <= low <= high:
+            raise UserError(f"augment.{name}_low is {low}, expected 0 to augment.{name}_high ({high})")
     positive = {
         "augment.resample_low": augment.resample_low,
         "augment.resample_high": augment.resample_high,

@@ -1,6 +1,6 @@
 import pytest
 
-from inference import evaluate, export
+from inference import evaluate
 from inference.recognizer import Recognizer
 from pipeline import directories, score_table, scoring
 from pipeline.commands import UserError
@@ -55,7 +55,3 @@ def test_a_second_call_finds_it_done(evaluation, toy_model, toy_dataset, command
 def test_a_directory_of_another_kind(toy_run, toy_dataset, command, tmp_path):
     with pytest.raises(UserError, match="is a run, expected a model"):
         command(evaluate, "--model", toy_run, "--dataset", toy_dataset, "--output", tmp_path / "evaluation")
-
-
-def test_both_modules_mean_the_same_kind():
-    assert evaluate.MODEL_KIND == export.KIND

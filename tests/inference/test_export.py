@@ -6,7 +6,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from inference import export
-from inference.recognizer import Recognizer
+from inference.recognizer import MODEL_KIND, Recognizer
 from pipeline import directories
 from pipeline import landmarks as lm
 from pipeline.commands import UserError
@@ -43,7 +43,7 @@ def test_what_an_export_is(toy_model):
         "inference_args.json",
     }
     assert json.loads((toy_model / "inference_args.json").read_text()) == {"selected_columns": list(lm.COLUMNS)}
-    manifest = directories.read_manifest(toy_model, export.KIND)
+    manifest = directories.read_manifest(toy_model, MODEL_KIND)
     assert manifest["bytes"] == (toy_model / "model.tflite").stat().st_size
     assert (manifest["sequences"], manifest["edge_cases"]) == (36, len(export.edge_cases(MAX_FRAMES)))
     assert manifest["largest_difference"] <= 1e-4
