@@ -52,7 +52,7 @@ def choose_threshold(scores: Iterable[float]) -> float:
     best = np.flatnonzero(np.isclose(between, between.max(), rtol=1e-9, atol=0))
     threshold = float(edges[1:-1][best].mean()) if between.max() > 0 else 0.0
     threshold = round(min(max(threshold, _LOWEST), _HIGHEST), 3)
-    return min(threshold, float(np.median(known)))
+    return min(threshold, math.floor(np.median(known) * 1000) / 1000)
 
 
 @dataclasses.dataclass(frozen=True)
