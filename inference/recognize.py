@@ -10,6 +10,7 @@ text and the milliseconds that took.
 import pathlib
 import time
 
+from inference.recognizer import Recognizer
 from pipeline import parquet
 from pipeline.commands import Parser, UserError, path, positive, run
 
@@ -21,8 +22,6 @@ def main() -> None:
     parser.add_argument("--threads", type=positive, default=1, help="threads for one sequence")
     arguments = parser.parse_args()
     files = _files(arguments.input)
-    from inference.recognizer import Recognizer
-
     recognizer = Recognizer(arguments.model, threads=arguments.threads)
     for file in files:
         for sequence_id, landmarks in parquet.read_runs(file):
@@ -32,14 +31,14 @@ def main() -> None:
             print(f"{sequence_id}\t{text}\t{milliseconds:.1f} ms", flush=True)
 
 
-def _files(path: pathlib.Path) -> list[pathlib.Path]:
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise UserError(f"{path}: no such file or directory; expected a parquet file, or a folder of them")
-    files = sorted(path.glob("*.parquet"))
+def _files(source: pathlib.Path) -> list[pathlib.Path]:
+    if source.is_file():
+        return [source]
+    if not source.is_dir():
+        raise UserError(f"{source}: no such file or directory; expected a parquet file, or a folder of them")
+    files = sorted(source.glob("*.parquet"))
     if not files:
-        raise UserError(f"{path} holds no parquet file")
+        raise UserError(f"{source} holds no parquet file")
     return files
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from inference import evaluate
 from inference.recognizer import MODEL_KIND
@@ -239,8 +240,8 @@ def show(report: dict[str, Any], out: Console) -> None:
     out.print(table)
     examples = Table("target", "recognised", title="Test sequences", title_justify="left")
     for target, recognised in report["examples"]:
-        examples.add_row(target, recognised)
-    out.print(examples, markup=False)
+        examples.add_row(Text(target), Text(recognised))  # as they are: a phrase may hold a bracket
+    out.print(examples)
 
 
 if __name__ == "__main__":
