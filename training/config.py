@@ -14,7 +14,7 @@ from pipeline.commands import UserError
 class Network:
     """The published topology; `width`, `blocks` and `heads` are what the presets differ in."""
 
-    hand_shape: bool = False  # also feed each hand relative to its wrist: learns faster, not published
+    hand_shape: bool = False  # everyone right-handed, and the hand's shape beside the 600 features; not published
     width: int = 384
     blocks: int = 3
     heads: int = 6

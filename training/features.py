@@ -10,18 +10,19 @@ from pipeline import landmarks as lm
 from pipeline.features import NUM_FEATURES
 from training.layers import frame_axes, frame_numbers
 
-HANDS = (lm.RIGHT_HAND, lm.LEFT_HAND)
-NUM_HAND_SHAPE_FEATURES = sum(hand.stop - hand.start for hand in HANDS) * 2
-# One hand's shape, rarely two, is to weigh as much as all of the 600 in the network's first layer.
-HAND_SHAPE_WEIGHT = math.sqrt(NUM_FEATURES / (NUM_HAND_SHAPE_FEATURES / 2))
+NUM_HAND_SHAPE_FEATURES = 2 * (lm.RIGHT_HAND.stop - lm.RIGHT_HAND.start)
+# The hand's shape is to weigh as much as all of the 600 in the network's first layer.
+HAND_SHAPE_WEIGHT = math.sqrt(NUM_FEATURES / NUM_HAND_SHAPE_FEATURES)
 
 
 class Features(keras.layers.Layer):
     """Landmarks (B, T, P, 2), NaN for missing, and mask (B, T) to standardised features (B, T, F), 0 for missing.
 
     The first 600 are those of `pipeline.features`; their `mean` and `std` (600,) come from the training split. With
-    `hand_shape` there follow, for each hand, its points relative to its wrist, divided by their root mean square over
-    the sequence: where a face or body is seen, the 600 say where a hand is far louder than what it shows.
+    `hand_shape`, a sequence that shows more of the left hand is mirrored first, so that left- and right-handed signers
+    look alike; and there follow the points of the right, spelling hand relative to its wrist, divided by their root
+    mean square over the sequence: where a face or body is seen, the 600 say where a hand is far louder than what it
+    shows.
     """
 
     def __init__(self, mean: np.ndarray, std: np.ndarray, *, hand_shape: bool, **kwargs):
@@ -39,16 +40,27 @@ class Features(keras.layers.Layer):
     def call(self, landmarks_BxTxPx2, mask):
         # Padding is missing too: NaN, which then spreads to just those features that depend on it.
         position = ops.where(mask[:, :, None, None], landmarks_BxTxPx2, float("nan"))
+        if self.hand_shape:
+            position = _right_handed(position)
         centre_Bx1x1x2 = _mean_of_seen(position[:, :, lm.CENTRE_POINT, None], default=0.5)
         normalised = _divided_by_rms(position - centre_Bx1x1x2)
         steps = [_step(normalised, mask, frames) for frames in (1, 2)]
         parts = [(_per_frame(ops.concatenate([normalised, *steps], axis=-1), NUM_FEATURES) - self.mean) / self.std]
-        for hand in HANDS if self.hand_shape else ():
-            points = position[:, :, hand]
-            shape = _divided_by_rms(points - points[:, :, :1])
-            parts.append(_per_frame(shape, NUM_HAND_SHAPE_FEATURES // len(HANDS)) * HAND_SHAPE_WEIGHT)
+        if self.hand_shape:
+            shape = _divided_by_rms(position[:, :, lm.RIGHT_HAND] - position[:, :, lm.RIGHT_WRIST, None])
+            parts.append(_per_frame(shape, NUM_HAND_SHAPE_FEATURES) * HAND_SHAPE_WEIGHT)
         features = ops.concatenate(parts, axis=-1)
         return ops.where(ops.isnan(features), 0.0, features)
+
+
+def _right_handed(position_BxTxPx2):
+    """The sequences that show the left hand in more frames than the right one mirrored, the others as they are."""
+    mirrored = ops.take(position_BxTxPx2, lm.MIRROR, axis=2) * [-1.0, 1.0] + [1.0, 0.0]
+    frames_right_B, frames_left_B = (
+        ops.sum(ops.cast(ops.logical_not(ops.isnan(position_BxTxPx2[:, :, wrist, 0])), "float32"), axis=1)
+        for wrist in (lm.RIGHT_WRIST, lm.LEFT_WRIST)
+    )
+    return ops.where((frames_left_B > frames_right_B)[:, None, None, None], mirrored, position_BxTxPx2)
 
 
 def _divided_by_rms(values_BxTxPx2):

@@ -29,6 +29,7 @@ def clips(clip) -> dict[str, np.ndarray]:
         "clean": clip(12),
         "drop-outs": clip(14, np.s_[2:5, lm.RIGHT_HAND], np.s_[7], np.s_[9:, lm.LEFT_HAND], np.s_[3, 0, 1]),
         "no face": clip(6, np.s_[:, lm.FACE]),
+        "left hand": clip(8, np.s_[:, lm.RIGHT_HAND], np.s_[3:5, lm.LEFT_HAND]),
         "no hands": clip(7, np.s_[:, lm.RIGHT_HAND], np.s_[:, lm.LEFT_HAND]),
         "lip seen once": clip(8, np.s_[1:, lm.CENTRE_POINT]),
         "starts and ends missing": clip(9, np.s_[:2], np.s_[-3:]),

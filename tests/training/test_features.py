@@ -3,6 +3,7 @@ import pytest
 
 from pipeline import features as numpy_features
 from pipeline import landmarks as lm
+from training import augment
 from training.features import HAND_SHAPE_WEIGHT, Features
 from training.model import frame_mask
 
@@ -17,19 +18,22 @@ def layer():
     return Features(random.normal(0, 1, NUM_FEATURES), random.uniform(0.5, 2, NUM_FEATURES), hand_shape=True)
 
 
+def right_handed(landmarks):
+    right, left = ((~np.isnan(landmarks[:, wrist, 0])).sum() for wrist in (lm.RIGHT_WRIST, lm.LEFT_WRIST))
+    return augment.mirror(landmarks).numpy() if left > right else landmarks
+
+
 def hand_shape(landmarks):
-    """The definition, one hand and axis at a time; NaN where a point or its wrist is missing."""
-    hands = []
-    for hand in (lm.RIGHT_HAND, lm.LEFT_HAND):
-        points = landmarks[:, hand].astype(np.float64) - landmarks[:, hand.start : hand.start + 1]
-        for axis in range(2):
-            seen = points[..., axis][~np.isnan(points[..., axis])]
-            points[..., axis] /= (np.sqrt(np.mean(seen**2)) if seen.size else 0) or 1
-        hands.append(points.reshape(len(points), 42) * HAND_SHAPE_WEIGHT)
-    return np.concatenate(hands, axis=1)
+    """The definition, one axis at a time; NaN where a point or its wrist is missing."""
+    points = landmarks[:, lm.RIGHT_HAND].astype(np.float64) - landmarks[:, lm.RIGHT_WRIST, None]
+    for axis in range(2):
+        seen = points[..., axis][~np.isnan(points[..., axis])]
+        points[..., axis] /= (np.sqrt(np.mean(seen**2)) if seen.size else 0) or 1
+    return points.reshape(len(points), 42) * HAND_SHAPE_WEIGHT
 
 
 def expected(layer, landmarks):
+    landmarks = right_handed(landmarks)
     published = (numpy_features.features(landmarks) - layer.mean) / layer.std
     return np.nan_to_num(np.concatenate([published, hand_shape(landmarks)], axis=1))
 
@@ -40,11 +44,18 @@ def apply(layer, inputs):
 
 @pytest.mark.parametrize("content", [0.0, np.nan, np.inf, "noise"], ids=str)
 def test_they_are_those_of_the_statistics(layer, clips, pad, content):
-    """Those of `pipeline.features`, standardised, then the hands; 0 for missing, whatever the padding holds."""
+    """Those of `pipeline.features`, standardised, then the hand; 0 for missing, whatever the padding holds."""
     found = apply(layer, pad(list(clips.values()), 20, content))
-    assert found.shape[-1] == layer.width == 684
+    assert found.shape[-1] == layer.width == 642
     for row, (name, each) in zip(found, clips.items(), strict=True):
         np.testing.assert_allclose(row[: len(each)], expected(layer, each), atol=1e-4, err_msg=name)
+
+
+def test_left_handed_signers_look_right_handed(layer, clip, pad):
+    right = clip(9, np.s_[:, lm.LEFT_HAND], np.s_[3:5])
+    both = apply(layer, pad([right, augment.mirror(right).numpy()], 11))
+    assert both[0, :9, NUM_FEATURES:].any()
+    np.testing.assert_allclose(both[0], both[1], atol=1e-4)
 
 
 def test_without_padding(layer, clips, pad):

@@ -42,19 +42,3 @@ def test_left_handed_signers_use_the_left_hand(recordings):
         # Before the signer's own side: the right hand at the image's left.
         side = np.nanmean(np.concatenate([landmarks[:, HANDS[left_handed], 0].ravel() for landmarks in mine]))
         assert (side > 0.5) == left_handed
-
-
-def test_statistics_are_near_those_of_the_real_set(recordings):
-    """In brackets: the real set's. The bands allow for 200 sequences of 12 signers; they are no target to train for."""
-    frames = np.array([len(landmarks) for _, _, landmarks in recordings])
-    assert 145 < frames.mean() < 175  # (160)
-    assert 255 < np.quantile(frames, 0.95) < 345  # (309)
-    per_character = [len(landmarks) / len(planned.phrase) for planned, _, landmarks in recordings]
-    assert 7.5 < np.median(per_character) < 10.5  # (8.9)
-    assert 1.0 < np.quantile(per_character, 0.05) < 4  # (2.4)
-    seen = sum(_seen(landmarks, HANDS[signer.left_handed]).sum() for _, signer, landmarks in recordings)
-    assert 0.35 < 1 - seen / frames.sum() < 0.45  # (0.4)
-    other = sum(_seen(landmarks, HANDS[not signer.left_handed]).sum() for _, signer, landmarks in recordings)
-    assert other / frames.sum() < 0.03
-    face = sum(_seen(landmarks, tracker.FACE).sum() for _, _, landmarks in recordings)
-    assert 0.95 < face / frames.sum() < 1
