@@ -13,7 +13,7 @@ import numpy as np
 
 from inference.recognizer import MODEL_KIND, Recognizer
 from pipeline import directories, score_table, scoring
-from pipeline.commands import Parser, UserError, path, positive, progress, run
+from pipeline.commands import Parser, UserError, path, positive, run, track
 from pipeline.dataset import Dataset
 from pipeline.sequences import passes_length_rule
 from pipeline.splits import SPLITS, TEST
@@ -48,24 +48,22 @@ def evaluate(arguments: argparse.Namespace) -> None:
         return
     recognizer = Recognizer(arguments.model, threads=arguments.threads)
     rows, milliseconds = [], []
-    with progress("sequences") as bar:
-        task = bar.add_task("evaluating", total=dataset.count(arguments.split), note="")
-        for sequence in dataset.read(arguments.split):
-            started = time.perf_counter()
-            text = recognizer.recognize(sequence.landmarks)
-            milliseconds.append((time.perf_counter() - started) * 1000)
-            rows.append(
-                scoring.score_row(
-                    sequence_id=sequence.sequence_id,
-                    participant_id=sequence.participant_id,
-                    split=arguments.split,
-                    num_frames=sequence.num_frames,
-                    passes_length_rule=passes_length_rule(sequence.landmarks, sequence.label),
-                    target=sequence.label,
-                    recognised=text,
-                )
+    sequences = dataset.read(arguments.split)
+    for sequence in track(sequences, "evaluating", "sequences", total=dataset.count(arguments.split)):
+        started = time.perf_counter()
+        text = recognizer.recognize(sequence.landmarks)
+        milliseconds.append((time.perf_counter() - started) * 1000)
+        rows.append(
+            scoring.score_row(
+                sequence_id=sequence.sequence_id,
+                participant_id=sequence.participant_id,
+                split=arguments.split,
+                num_frames=sequence.num_frames,
+                passes_length_rule=passes_length_rule(sequence.landmarks, sequence.label),
+                target=sequence.label,
+                recognised=text,
             )
-            bar.advance(task)
+        )
     score_table.write(arguments.output / score_table.FILE_NAME, rows)
     score = scoring.pooled_score((row.target, row.recognised) for row in rows)
     latency = {

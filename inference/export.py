@@ -29,7 +29,7 @@ from inference.recognizer import (
 )
 from pipeline import directories, scoring
 from pipeline import landmarks as lm
-from pipeline.commands import Parser, UserError, path, run
+from pipeline.commands import Parser, UserError, path, run, track
 from pipeline.dataset import Dataset
 from pipeline.sequences import Sequence
 from training.runs import Run
@@ -149,10 +149,12 @@ def check(model, max_frames: int, directory: pathlib.Path, dataset: Dataset, *, 
     inputs = [*cases.values(), *(s.landmarks for s in sequences)]
     corpus = Corpus.read([Sequence(_as_trained(x), " ", index, 0, "check") for index, x in enumerate(inputs)])
     recognizer = Recognizer(directory)
+    names = [*cases, *(f"sequence {s.sequence_id}" for s in sequences)]
     largest = 0.0
     ties = 0
-    for position, expected_TxV in frame_logits(model, corpus, max_frames=max_frames):
-        name = [*cases, *(f"sequence {s.sequence_id}" for s in sequences)][position]
+    expected = frame_logits(model, corpus, max_frames=max_frames)
+    for position, expected_TxV in track(expected, "checking", "sequences", total=len(names)):
+        name = names[position]
         # Twice: LiteRT has gone wrong in the second of two runs of equal length; see `training.layers`.
         recognizer.frame_logits(inputs[position])
         logits_TxV = recognizer.frame_logits(inputs[position])
@@ -206,7 +208,8 @@ def edge_cases(max_frames: int) -> dict[str, np.ndarray]:
         "all missing": clip(20, slice(None)),
         "no hands": clip(50, lm.RIGHT_HAND, lm.LEFT_HAND),
         "no face": clip(50, lm.FACE),
-        "one hand only": clip(50, lm.FACE, lm.RIGHT_POSE, lm.LEFT_POSE, lm.LEFT_HAND),
+        "only the right hand": clip(50, lm.FACE, lm.RIGHT_POSE, lm.LEFT_POSE, lm.LEFT_HAND),
+        "no right hand": clip(50, lm.RIGHT_HAND),
         "infinite values": infinite,
     }
 
