@@ -2,11 +2,16 @@
 #
 # An activated virtual environment is used as it is (install there what you need: pip install -e '.[beam,train-gpu,...]').
 # Otherwise .venv is made with the CPU packages, and made up to date when setup.py changes. python3 with venv is all it takes.
+# Where NO_INSTALL is set nothing is checked or made: PYTHON may not be there.
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
 
+PYTHON="${VIRTUAL_ENV:-$ROOT/.venv}/bin/python"
+if [ -n "${NO_INSTALL:-}" ]; then
+    return
+fi
+
 if [ -n "${VIRTUAL_ENV:-}" ]; then
-    PYTHON="$VIRTUAL_ENV/bin/python"
     if ! "$PYTHON" -c "
 import importlib.util, sys
 sys.exit(any(not importlib.util.find_spec(name) for name in ('apache_beam', 'ai_edge_litert', 'keras', 'rich')))"; then
@@ -18,7 +23,6 @@ else
         echo "error: python3 is $(python3 -V 2>&1), expected Python 3.11 to 3.13" >&2
         exit 1
     fi
-    PYTHON="$ROOT/.venv/bin/python"
     stamp="$ROOT/.venv/installed"
     if ! cmp -s "$ROOT/setup.py" "$stamp"; then
         echo "installing packages into $ROOT/.venv (some minutes the first time)" >&2
