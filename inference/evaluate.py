@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from inference.recognizer import MODEL_KIND, Recognizer
+from inference.recognizer import MODEL, MODEL_KIND, Recognizer
 from pipeline import directories, score_table, scoring
 from pipeline.commands import Parser, UserError, path, positive, run, track
 from pipeline.dataset import Dataset
@@ -32,10 +32,14 @@ def main() -> None:
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    model = directories.read_manifest(arguments.model, MODEL_KIND)
+    model = directories.read_manifest(arguments.model, MODEL_KIND, needed=["model_sha256"])
+    directories.check_file(arguments.model / MODEL, model["model_sha256"])
     dataset = Dataset.open(arguments.dataset)
     if not dataset.count(arguments.split):
-        raise UserError(f"{arguments.dataset} has no {arguments.split} sequences; it has {', '.join(dataset.splits)}")
+        raise UserError(
+            f"{arguments.dataset} has no {arguments.split} sequences: name a split that it has with --split:"
+            f" {', '.join(dataset.splits)}"
+        )
     settings = {
         "model": model["model_sha256"],
         "dataset": dataset.fingerprint,

@@ -9,7 +9,6 @@ takes raw columns `inputs` [frames, columns] (float32, NaN for missing, any numb
 
 import argparse
 import dataclasses
-import hashlib
 import itertools
 import pathlib
 import shutil
@@ -177,7 +176,7 @@ def check(model, max_frames: int, directory: pathlib.Path, dataset: Dataset, *, 
         # Within the tolerance, only a tie can change the text.
         ties += text != _text(expected_TxV)
     return {
-        "model_sha256": hashlib.sha256((directory / MODEL).read_bytes()).hexdigest(),
+        "model_sha256": directories.sha256_of(directory / MODEL),
         "bytes": size,
         "parameters": weights,
         "max_frames": max_frames,

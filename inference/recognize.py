@@ -11,7 +11,7 @@ import pathlib
 import time
 
 from inference.recognizer import Recognizer
-from pipeline import parquet
+from pipeline import commands, parquet
 from pipeline.commands import Parser, UserError, path, positive, run
 
 
@@ -23,23 +23,35 @@ def main() -> None:
     arguments = parser.parse_args()
     files = _files(arguments.input)
     recognizer = Recognizer(arguments.model, threads=arguments.threads)
+    found = False
     for file in files:
         for sequence_id, landmarks in parquet.read_runs(file):
             started = time.perf_counter()
             text = recognizer.recognize(landmarks)
             milliseconds = (time.perf_counter() - started) * 1000
             print(f"{sequence_id}\t{text}\t{milliseconds:.1f} ms", flush=True)
+            found = True
+    if not found:
+        raise UserError(f"{arguments.input} has no rows: nothing to recognise")
 
 
 def _files(source: pathlib.Path) -> list[pathlib.Path]:
     if source.is_file():
         return [source]
-    if not source.is_dir():
-        raise UserError(f"{source}: no such file or directory; expected a parquet file, or a folder of them")
-    files = sorted(source.glob("*.parquet"))
+    files = _parquet_files(source)
     if not files:
-        raise UserError(f"{source} holds no parquet file")
+        what = " holds no parquet file" if source.is_dir() else f": {commands.what_is_there(source)}"
+        nearby = commands.nearby(source, _is_parquet)
+        raise UserError(f"{source}{what}; expected a parquet file, or a folder of them{nearby}")
     return files
+
+
+def _is_parquet(place: pathlib.Path) -> bool:
+    return bool(_parquet_files(place)) or (place.suffix == ".parquet" and place.is_file())
+
+
+def _parquet_files(folder: pathlib.Path) -> list[pathlib.Path]:
+    return sorted(folder.glob("*.parquet")) if folder.is_dir() else []
 
 
 if __name__ == "__main__":

@@ -4,10 +4,9 @@ import json
 import pathlib
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
 
+from pipeline import commands, vocabulary
 from pipeline import landmarks as lm
-from pipeline import vocabulary
 from pipeline.commands import UserError
 
 MODEL_KIND = "model"
@@ -25,15 +24,18 @@ class Recognizer:
     """
 
     def __init__(self, directory: pathlib.Path | str, *, threads: int = 1):
+        from ai_edge_litert.interpreter import Interpreter  # only here: a command that lacks it can say so
+
         directory = pathlib.Path(directory)
+        _check_is_export(directory)
         try:
             columns = json.loads((directory / ARGUMENTS).read_text(encoding="utf-8"))["selected_columns"]
             interpreter = Interpreter(model_path=str(directory / MODEL), num_threads=threads)
             signatures = interpreter.get_signature_list()
-        except FileNotFoundError as error:
-            raise UserError(f"{directory} is no export: it lacks {pathlib.Path(error.filename).name}") from error
         except (OSError, ValueError, LookupError, TypeError) as error:
-            raise UserError(f"{directory} holds no readable model: {error}") from error
+            raise UserError(
+                f"{directory} holds no readable model ({commands.reason(error)}): export it again"
+            ) from error
         if columns != list(lm.COLUMNS) or not {RECOGNISE, FRAME_LOGITS} <= signatures.keys():
             raise UserError(f"{directory} holds a model of another program or version: export it again")
         self._recognise = interpreter.get_signature_runner(RECOGNISE)
@@ -47,6 +49,16 @@ class Recognizer:
     def frame_logits(self, landmarks_TxPx2: np.ndarray) -> np.ndarray:
         """Logits (frames, 60) of the frames the network saw: at least one, at most the frame budget."""
         return self._frame_logits(inputs=columns(landmarks_TxPx2))["outputs"]
+
+
+def _check_is_export(directory: pathlib.Path) -> None:
+    def lacks(place: pathlib.Path) -> list[str]:
+        return [name for name in (ARGUMENTS, MODEL) if not (place / name).is_file()]
+
+    if missing := lacks(directory):
+        what = f"it lacks {missing[0]}" if directory.is_dir() else commands.what_is_there(directory)
+        nearby = commands.nearby(directory, lambda place: not lacks(place))
+        raise UserError(f"{directory} is no export: {what}; expected what inference.export makes{nearby}")
 
 
 def without_filler(text: str) -> str:

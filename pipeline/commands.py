@@ -44,6 +44,7 @@ _ADVICE = {
     errno.EACCES: _NO_ACCESS,
     errno.EPERM: _NO_ACCESS,
     errno.EROFS: _NO_ACCESS,
+    errno.ENOTDIR: "a part of this path is a file, name another place",
 }
 # The extra of setup.py that brings a package which only some commands need.
 _EXTRAS = {
@@ -67,21 +68,23 @@ class Parser(argparse.ArgumentParser):
             description=docstring, formatter_class=_HelpFormatter, allow_abbrev=False, prog=_program_name()
         )
 
-    def parse_known_args(self, args=None, namespace=None):  # type: ignore[override]  # it has overloads
+    def parse_known_args(self, args=None, namespace=None):
         self._words = sys.argv[1:] if args is None else list(args)
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         message = message.replace("invalid int value: ", "not a whole number: ")
         message = message.replace("invalid float value: ", "not a number, such as 0.1: ")
-        # Also where another option is missed: it may be the one that is misspelt.
-        known = [option for action in self._actions for option in action.option_strings]
-        names = [word.partition("=")[0] for word in self._words if word.startswith("-")]
-        hints = [did_you_mean(name, known, instead_of=name) for name in names if name not in known]
         unrecognized = message.removeprefix("unrecognized arguments: ")
         if unrecognized != message and not unrecognized.startswith("-"):
-            hints.append(" (no option takes it: write a list as 3,17, and quotes around a path with spaces)")
-        self.exit(2, f"{self.prog}: {message}{''.join(hints)}; see {self.prog} --help\n")
+            message += " (no option takes it: write a list as 3,17, and quotes around a path with spaces)"
+        known = [option[2:] for action in self._actions for option in action.option_strings if option.startswith("--")]
+        # Also where another option is missed: it may be the one that is misspelt.
+        for name in [word.partition("=")[0] for word in self._words if word.startswith("-")]:
+            nearest = difflib.get_close_matches(name.lstrip("-"), known, n=1)
+            if nearest and name != f"--{nearest[0]}":
+                message += f" (did you mean --{nearest[0]} instead of {name}?)"
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
@@ -146,13 +149,6 @@ def reason(error: Exception) -> str:
     return f"{said}: {_ADVICE[number]}" if number in _ADVICE else said
 
 
-def did_you_mean(wrong: str, known: Iterable[str], *, instead_of: str = "") -> str:
-    """A remark with the known name that is most like a wrong one, or nothing; `instead_of` where it is not obvious."""
-    nearest = difflib.get_close_matches(wrong, list(known), n=1)
-    instead = f" instead of {instead_of}" if instead_of else ""
-    return f" (did you mean {nearest[0]}{instead}?)" if nearest else ""
-
-
 def nearby(wrong: pathlib.Path, fits: Callable[[pathlib.Path], bool]) -> str:
     """A remark with the place near `wrong` that fits, or nothing.
 
@@ -175,7 +171,7 @@ def what_is_there(wrong: pathlib.Path) -> str:
     """In words, what stands where a directory was expected."""
     if wrong.is_symlink() and not wrong.exists():
         return f"a link to {wrong.readlink()}, which is not there"
-    return "a file, not a directory" if wrong.exists() else "no such directory"
+    return "a file, not a directory" if wrong.exists() else "no such file or directory"
 
 
 def path(text: str) -> pathlib.Path:

@@ -136,7 +136,10 @@ def _input_sizes(data: pathlib.Path, table: metadata.Metadata) -> dict[str, int]
     missing = [path for path in table.paths if not (data / path).is_file()]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise UserError(f"{data} lacks {missing[0]}{more}, of {len(table.paths)} files that {metadata.FILE_NAME} names")
+        raise UserError(
+            f"{data} lacks {missing[0]}{more}, of {len(table.paths)} files that {metadata.FILE_NAME} names: download or"
+            " unpack them"
+        )
     folders = {(data / path).parent for path in table.paths}
     found = {file.relative_to(data).as_posix() for folder in folders for file in folder.glob("*.parquet")}
     if unnamed := sorted(found - set(table.paths)):
@@ -171,7 +174,7 @@ def _summary(output: pathlib.Path, manifest: dict) -> str:
 def participants(text: str) -> tuple[int, ...]:
     """Comma-separated participant ids, for argparse."""
     try:
-        return tuple(int(part) for part in text.split(",") if part.strip())
+        return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no list of participant ids, such as 3,17") from None
 

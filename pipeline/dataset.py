@@ -10,7 +10,6 @@ dataset/
 """
 
 import collections
-import contextlib
 import dataclasses
 import importlib.metadata
 import json
@@ -23,7 +22,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from pipeline import directories, records, statistics, vocabulary
+from pipeline import commands, directories, records, statistics, vocabulary
 from pipeline import landmarks as lm
 from pipeline.commands import UserError
 from pipeline.features import NUM_FEATURES
@@ -67,10 +66,13 @@ def finish(
         raise RuntimeError(f"{read} sequences read, but {written} written and {reasons.total()} rejected")
     if not counts[TRAIN]:
         found = "".join(f", {count} {reason}" for reason, count in sorted(reasons.items()))
-        raise UserError(f"no sequence to train on: {read} read, {written} written{found}; {directory} stays incomplete")
+        raise UserError(
+            f"no sequence to train on: {read} read, {written} written{found}; {directory} stays incomplete, its reports"
+            " say why"
+        )
 
     moments = statistics.merge(report.moments for report in reports)
-    with _failures_named(directory):
+    with directories.failures_named(directory):
         directories.write_json(
             directory / STATISTICS,
             {
@@ -86,8 +88,6 @@ def finish(
             for report in reports:
                 for rejected in report.rejected:
                     file.write(json.dumps(rejected, ensure_ascii=False, sort_keys=True) + "\n")
-        for leftover in (directory / "shards").glob(".*.tmp"):  # of runs that were killed
-            leftover.unlink(missing_ok=True)
         directories.complete(
             directory,
             request,
@@ -119,14 +119,6 @@ def finish(
     return directories.read_manifest(directory, KIND)
 
 
-@contextlib.contextmanager
-def _failures_named(directory: pathlib.Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"cannot write to {directory}: {error.strerror or error}") from error
-
-
 @dataclasses.dataclass(frozen=True)
 class Dataset:
     """A complete dataset directory.
@@ -142,15 +134,24 @@ class Dataset:
 
     @classmethod
     def open(cls, path: pathlib.Path | str) -> Self:
-        """Raises `UserError` for a directory that is no dataset, unfinished, or of other points, labels or version."""
+        """Raises `UserError` for a directory that is no dataset, unfinished, or of other points, labels or version.
+
+        And for one whose record files are not those that the manifest tells of, by their sizes.
+        """
         path = pathlib.Path(path)
-        manifest = directories.read_manifest(path, KIND)
-        for key, wanted in (("task", TASK), ("points", list(lm.POINT_NAMES)), ("vocabulary", vocabulary.CHARACTERS)):
+        manifest = directories.read_manifest(path, KIND, needed=("task", "splits", "content", "shards"))
+        for key, wanted, words in (
+            ("task", TASK, "task"),
+            ("points", list(lm.POINT_NAMES), "list of points"),
+            ("vocabulary", vocabulary.CHARACTERS, "vocabulary"),
+        ):
             if manifest.get(key) != wanted:
-                raise UserError(f"{path} was made with another {key} than this program's: convert the data again")
-        figures = directories.read_json(path / STATISTICS)
-        arrays = [_statistic(path, figures, name) for name in ("mean", "std")]
-        return cls(path, manifest, *arrays)
+                raise UserError(f"{path} was made for another {words} than this program's: convert the data again")
+        found = cls(path, manifest, *read_statistics(path / STATISTICS))
+        for split in SPLITS:
+            for file in found.record_files(split):
+                _check_size(RecordName.parse(file.name).path(path), file.bytes)
+        return found
 
     @property
     def fingerprint(self) -> str:
@@ -192,7 +193,13 @@ class Dataset:
             count += 1
             yield sequence
         if count != file.sequences:
-            raise UserError(f"{path} has {count} sequences, the manifest says {file.sequences}: make the dataset again")
+            raise UserError(f"{path} has {count} sequences, the manifest says {file.sequences}: {records.MAKE_AGAIN}")
+
+
+def read_statistics(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation, (600,) float32 each, or a `UserError` that names the file."""
+    figures = directories.read_json(path)
+    return _statistic(path, figures, "mean"), _statistic(path, figures, "std")
 
 
 def _statistic(path: pathlib.Path, figures: dict[str, Any], name: str) -> np.ndarray:
@@ -202,6 +209,18 @@ def _statistic(path: pathlib.Path, figures: dict[str, Any], name: str) -> np.nda
         values = np.empty(0, np.float32)
     if values.shape != (NUM_FEATURES,) or not np.isfinite(values).all():
         raise UserError(
-            f"{path / STATISTICS}: expected {NUM_FEATURES} finite numbers in {name!r}: convert the data again"
+            f"{path}: expected {NUM_FEATURES} finite numbers in {name!r}: delete {path.parent} and make it again"
         )
     return values
+
+
+def _check_size(file: pathlib.Path, expected: int) -> None:
+    try:
+        size = file.stat().st_size
+    except OSError as error:
+        raise UserError(f"cannot read {file} ({commands.reason(error)}): {records.MAKE_AGAIN}") from error
+    if size != expected:
+        raise UserError(
+            f"{file} has {size} bytes, the manifest says {expected}: cut short, or another data set's;"
+            f" {records.MAKE_AGAIN}"
+        )

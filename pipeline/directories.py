@@ -2,23 +2,36 @@
 
 Every stage writes one directory. `request.json` is written first: the kind of directory and what was asked for (options
 and the fingerprints of the inputs). `manifest.json` is written last; a directory without it is incomplete, and readers
-refuse it. The same request finds a complete directory done; another request never overwrites it.
+refuse it. The same request finds a complete directory done; another request never overwrites it. One process at a time
+works on a directory.
 """
 
 import contextlib
 import dataclasses
+import errno
+import fcntl
 import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from pipeline import commands
 from pipeline.commands import UserError
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 REQUEST = "request.json"
+# What makes each kind of directory, for messages.
+_MADE_BY = {
+    "dataset": "pipeline.convert or pipeline.filter",
+    "evaluation": "inference.evaluate",
+    "model": "inference.export",
+    "run": "training.train",
+    "sample set": "pipeline.synthesize",
+    "score table": "training.score",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,64 +60,110 @@ def prepare(directory: pathlib.Path, request: Request) -> bool:
     Raises:
       UserError: it holds something else, or the result of other settings, or cannot be written.
     """
-    if (directory / REQUEST).is_file():
-        found = read_json(directory / REQUEST)
-        if found.get("kind") != request.kind:
-            raise UserError(f"{directory} holds a {_kind(found)}, not a {request.kind}: choose another directory")
-        if found == json.loads(json.dumps(request.as_json())):
-            return (directory / MANIFEST).is_file()
-        # Where nothing came of the other request, it is no loss.
-        if any(file.name != REQUEST for file in directory.iterdir()):
-            raise UserError(
-                f"{directory} holds a {request.kind} made with other settings"
-                f" ({_first_difference(found, request.as_json())}): choose another directory, or delete this one"
-            )
-    elif directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise UserError(f"{directory} already holds something else: choose an empty or new directory")
-    try:
+    if not directory.is_dir() and (directory.exists() or directory.is_symlink()):
+        raise UserError(f"{directory} is {commands.what_is_there(directory)}: choose another directory to write to")
+    with failures_named(directory):
+        if (directory / REQUEST).is_file():
+            found = read_json(directory / REQUEST)
+            if found == json.loads(json.dumps(request.as_json())):
+                if (directory / MANIFEST).is_file():
+                    return True
+            # Where nothing came of the other request, it is no loss.
+            elif any(file.name != REQUEST for file in directory.iterdir()):
+                raise UserError(f"{directory} holds {_another(found, request)}: choose another directory")
+        elif directory.exists() and any(directory.iterdir()):
+            raise UserError(f"{directory} already holds something else: choose an empty or new directory")
         directory.mkdir(parents=True, exist_ok=True)
+        _claim(directory)
         write_json(directory / REQUEST, request.as_json())
-    except OSError as error:
-        raise UserError(f"cannot write to {directory}: {error.strerror or error}") from error
     return False
+
+
+# What this process works on, by real path: file descriptors that hold a lock each, at the latest until it ends.
+_claimed: dict[pathlib.Path, int] = {}
+
+
+def _claim(directory: pathlib.Path) -> None:
+    """Raises `UserError` where another process works on `directory`; a process that is gone works on nothing."""
+    place = directory.resolve()
+    if place in _claimed:
+        return
+    descriptor = os.open(place, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            raise UserError(
+                f"another process is working on {directory}: wait for it, or stop it and run the same command again"
+            ) from None
+        # Some network file systems have no locks: there, nothing tells.
+    else:
+        _claimed[place] = descriptor
 
 
 def complete(directory: pathlib.Path, request: Request, content: dict[str, Any]) -> None:
     """Marks `directory` complete by writing its manifest: the request, its fingerprint, and `content`."""
     manifest = request.as_json() | {"fingerprint": request.fingerprint} | content
     write_json(directory / MANIFEST, manifest)
+    if (claim := _claimed.pop(directory.resolve(), None)) is not None:
+        os.close(claim)
 
 
-def read_manifest(directory: pathlib.Path, kind: str) -> dict[str, Any]:
-    """The manifest of a complete directory of this kind and schema version, or a `UserError` that says what to do."""
+def read_manifest(directory: pathlib.Path, kind: str, *, needed: Iterable[str] = ()) -> dict[str, Any]:
+    """The manifest of a complete directory of this kind and schema version, or a `UserError` that says what to do.
+
+    Args:
+      needed: what the manifest must hold beyond what all do.
+    """
     if not directory.is_dir():
-        raise UserError(f"{directory}: no such directory (expected a {kind})")
+        raise UserError(f"{directory}: {commands.what_is_there(directory)}{_expected(kind, directory)}")
     if not (directory / MANIFEST).is_file():
         if (directory / REQUEST).is_file():
             raise UserError(
                 f"{directory} is unfinished: run the command that makes it again; it goes on where it stopped"
             )
-        raise UserError(f"{directory} is not a {kind}: it has no {MANIFEST}")
+        raise UserError(f"{directory} has no {MANIFEST}{_expected(kind, directory)}")
     manifest = read_json(directory / MANIFEST)
     if manifest.get("kind") != kind:
-        raise UserError(f"{directory} is a {_kind(manifest)}, expected a {kind}")
+        raise UserError(f"{directory} is {_kind(manifest)}{_expected(kind, directory)}")
     if manifest.get("schema_version") != SCHEMA_VERSION:
-        raise UserError(
-            f"{directory} has schema version {manifest.get('schema_version')}, this program reads version"
-            f" {SCHEMA_VERSION}: make it again"
-        )
+        raise UserError(f"{directory} is {_of_version(manifest)}: make it again")
+    missing = [name for name in ("settings", *needed) if name not in manifest]
+    if missing:
+        raise UserError(f"{directory / MANIFEST} lacks {', '.join(missing)}: of another version, make it again")
     return manifest
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """A JSON object, or a `UserError` naming the file."""
+    """A JSON object of a directory, or a `UserError` naming the file."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(data, dict):
+            raise ValueError("no JSON object")
+    except PermissionError as error:
+        raise UserError(f"cannot read {path}: {commands.reason(error)}") from error
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
-    if not isinstance(data, dict):
-        raise UserError(f"{path}: expected a JSON object")
+        again = f"{path.parent} is damaged, delete it and make it again"
+        raise UserError(f"cannot read {path} ({commands.reason(error)}): {again}") from error
     return data
+
+
+def sha256_of(path: pathlib.Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def check_file(path: pathlib.Path, sha256: str) -> None:
+    """Raises `UserError` where a file of a complete directory is not the one that its manifest tells of."""
+    try:
+        found = sha256_of(path)
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({commands.reason(error)}): make {path.parent} again") from error
+    if found != sha256:
+        raise UserError(
+            f"{path} is not the file that {MANIFEST} tells of: it was cut short, changed or replaced; make"
+            f" {path.parent} again"
+        )
 
 
 def write_json(path: pathlib.Path, data: Any) -> None:
@@ -114,17 +173,70 @@ def write_json(path: pathlib.Path, data: Any) -> None:
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields a temporary name beside `path` and renames it in place at the end; on an error `path` stays as it was."""
+    """Yields a temporary name beside `path` and renames it in place at the end; on an error `path` stays as it was.
+
+    An `OSError` that names no file, or the temporary one, names `path`.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        # Arrow's have no number: Python shows those by their text alone, and only without a name.
+        if error.errno is not None and error.filename in (None, str(temporary)):
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def failures_named(directory: pathlib.Path) -> Iterator[None]:
+    """What the system refuses within the block becomes a `UserError` that names `directory`."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write to {directory}: {commands.reason(error)}") from error
+
+
+def _with_article(kind: str) -> str:
+    return f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind}"
+
+
 def _kind(data: dict[str, Any]) -> str:
-    return str(data.get("kind", "directory of another program"))
+    return _with_article(str(data.get("kind") or "directory of another program"))
+
+
+def _expected(kind: str, wrong: pathlib.Path) -> str:
+    """The end of a message about a directory that is not of `kind`: what makes one, and where there is one nearby."""
+    made_by = f", which {_MADE_BY[kind]} makes" if kind in _MADE_BY else ""
+    nearby = commands.nearby(wrong, lambda path: _is_complete(path, kind))
+    return f"; expected {_with_article(kind)}{made_by}{nearby}"
+
+
+def _of_version(data: dict[str, Any]) -> str:
+    """Of a directory whose version is not this program's."""
+    return (
+        f"{_kind(data)} of another version of this program (schema version {data.get('schema_version')}, this one has"
+        f" {SCHEMA_VERSION})"
+    )
+
+
+def _is_complete(directory: pathlib.Path, kind: str) -> bool:
+    try:
+        return read_json(directory / MANIFEST).get("kind") == kind
+    except UserError:
+        return False
+
+
+def _another(found: dict[str, Any], request: Request) -> str:
+    """In words, how the request that was found differs from the one that is asked for."""
+    if found.get("kind") != request.kind:
+        return f"{_kind(found)}, not {_with_article(request.kind)}"
+    if found.get("schema_version") != SCHEMA_VERSION:
+        return _of_version(found)
+    difference = _first_difference(found, request.as_json())
+    return f"{_kind(found)} made with other settings ({difference}); delete it first if you mean to replace it"
 
 
 def _first_difference(found: Any, wanted: Any, name: str = "") -> str:

@@ -9,7 +9,6 @@ split is copied whole. The result is a dataset like any other, with its own stat
 import argparse
 import collections
 import dataclasses
-import hashlib
 import math
 import os
 import pathlib
@@ -112,20 +111,23 @@ def filter_dataset(
     """
     source = Dataset.open(parent)
     if directories.read_manifest(scores, score_table.KIND).get("dataset") != source.fingerprint:
-        raise UserError(f"{scores} holds the scores of another dataset than {parent}: score this one")
+        raise UserError(f"{scores} holds the scores of another dataset than {parent}: score this one (training.score)")
     table = scores / score_table.FILE_NAME
     rows = score_table.read(table)
     _check_rows(rows, table, source)
     chosen = "given" if threshold is not None else "chosen from the training scores"
     if threshold is None:
         threshold = choose_threshold(row.score for row in rows.values() if row.split == TRAIN)
+    best = max(row.score for row in rows.values() if row.split == TRAIN)
+    if best < threshold:
+        raise UserError(f"--threshold {threshold:g} leaves nothing to train on: the best training score is {best:.4g}")
     request = directories.Request(
         dataset.KIND,
         {
             "from": "filter",
             "task": dataset.TASK,
             "parent": source.fingerprint,
-            "scores_sha256": hashlib.sha256(table.read_bytes()).hexdigest(),
+            "scores_sha256": directories.sha256_of(table),
             "threshold": threshold,
             "threshold_was": chosen,
         },
@@ -160,7 +162,7 @@ def _check_rows(rows: dict[int, Row], table: pathlib.Path, source: Dataset) -> N
         raise UserError(f"{table} has {len(rows)} scores, the dataset {total} sequences: score the dataset again")
     bad = next((row for row in rows.values() if not math.isfinite(row.score)), None)
     if bad:
-        raise UserError(f"{table}: the score of sequence {bad.sequence_id} is {bad.score}")
+        raise UserError(f"{table}: the score of sequence {bad.sequence_id} is {bad.score}: score the dataset again")
 
 
 def _summary(output: pathlib.Path, threshold: float, chosen: str, source: Dataset) -> str:

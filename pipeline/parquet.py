@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline import commands
 from pipeline import landmarks as lm
 from pipeline.commands import UserError
 
@@ -52,8 +53,10 @@ def _batches(path: pathlib.Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
                 if batch.num_rows:
                     yield _ids(path, batch.column(SEQUENCE_ID)), _landmarks(batch)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"cannot read {path} as parquet: {' '.join(reason.split())}") from error
+        if getattr(error, "errno", None):
+            raise UserError(f"cannot read {path}: {commands.reason(error)}") from error
+        said = commands.reason(error).rstrip(".")
+        raise UserError(f"cannot read {path} as parquet ({said}): half-downloaded? Download it again") from error
 
 
 def _ids(path: pathlib.Path, column: pa.Array) -> np.ndarray:
@@ -73,6 +76,10 @@ def _landmarks(batch: pa.RecordBatch) -> np.ndarray:
 def _check_schema(path: pathlib.Path, schema: pa.Schema) -> None:
     occurrences = collections.Counter(schema.names)
     needed = (SEQUENCE_ID, *lm.COLUMNS)
+    if occurrences["landmark_index"]:
+        raise UserError(
+            f"{path} is of the isolated-sign set (asl-signs), a row a landmark: expected fingerspelling, a row a frame"
+        )
     _refuse(path, "lacks", [name for name in needed if not occurrences[name]])
     _refuse(path, "has more than once", [name for name in needed if occurrences[name] > 1])
     if not pa.types.is_integer(schema.field(SEQUENCE_ID).type):

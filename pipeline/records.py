@@ -18,7 +18,7 @@ import google_crc32c
 import numpy as np
 from isal import isal_zlib
 
-from pipeline import directories
+from pipeline import commands, directories
 from pipeline import landmarks as lm
 from pipeline.commands import UserError
 from pipeline.sequences import Sequence
@@ -38,6 +38,9 @@ _KINDS = {
 _LEVEL = 1
 _GZIP = 16 + isal_zlib.MAX_WBITS  # zlib's way to ask for a gzip header: it has no name and no time
 _CHUNK = 1 << 20  # 1 MiB compressed at a time
+
+# What to do about a record file that cannot be used. A data set with a manifest would be taken for complete.
+MAKE_AGAIN = "delete it and its data set's manifest.json, then run the command that made it: it makes what is missing"
 
 
 def encode(sequence: Sequence) -> bytes:
@@ -139,7 +142,7 @@ class RecordWriter:
         try:
             yield
         except OSError as error:
-            raise UserError(f"cannot write {self.path}: {error.strerror or error}") from error
+            raise UserError(f"cannot write {self.path}: {commands.reason(error)}") from error
 
 
 def read_records(path: pathlib.Path) -> Iterator[bytes]:
@@ -167,11 +170,9 @@ def read_records(path: pathlib.Path) -> Iterator[bytes]:
                 yield record
                 number += 1
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+        raise UserError(f"cannot read {path} ({commands.reason(error)}): {MAKE_AGAIN}") from error
     except (ValueError, isal_zlib.IsalError) as error:  # type: ignore[misc]  # its stub calls it an instance
-        raise UserError(
-            f"{path} is damaged at record {number}: {error}; delete it and run the command that made it again"
-        ) from error
+        raise UserError(f"{path} is damaged at record {number} ({error}): {MAKE_AGAIN}") from error
 
 
 def read_sequences(path: pathlib.Path) -> Iterator[Sequence]:
@@ -180,7 +181,7 @@ def read_sequences(path: pathlib.Path) -> Iterator[Sequence]:
         try:
             yield decode(record)
         except ValueError as error:
-            raise UserError(f"{path}, record {number} is not a sequence of this program: {error}") from error
+            raise UserError(f"{path}, record {number} is not this program's ({error}): {MAKE_AGAIN}") from error
 
 
 def frame(record: bytes) -> bytes:

@@ -8,7 +8,7 @@ import dataclasses
 import pathlib
 from collections.abc import Iterable
 
-from pipeline import directories
+from pipeline import commands, directories
 from pipeline.commands import UserError
 
 KIND = "score table"
@@ -33,6 +33,9 @@ class Row:
         return self.target == self.recognised
 
 
+# A directory with a manifest would be taken for complete.
+_SCORE_AGAIN = "delete its directory and score the data set again"
+
 _COLUMNS = (*(field.name for field in dataclasses.fields(Row)), "exact")
 
 
@@ -51,16 +54,16 @@ def read(path: pathlib.Path) -> dict[int, Row]:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             if tuple(reader.fieldnames or ()) != _COLUMNS:
-                raise UserError(f"{path}: expected the columns {', '.join(_COLUMNS)}")
+                raise UserError(f"{path}: expected the columns {', '.join(_COLUMNS)}; {_SCORE_AGAIN}")
             for values in reader:
                 row = _row(values)
                 if row.sequence_id in rows:
-                    raise UserError(f"{path}: sequence {row.sequence_id} is listed twice")
+                    raise UserError(f"{path}: sequence {row.sequence_id} is listed twice; {_SCORE_AGAIN}")
                 rows[row.sequence_id] = row
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path}, line {reader.line_num}: {error}") from error
+        raise UserError(f"cannot read {path} ({commands.reason(error)}); {_SCORE_AGAIN}") from error
+    except (ValueError, TypeError, csv.Error) as error:
+        raise UserError(f"{path}, line {reader.line_num} is damaged ({error}); {_SCORE_AGAIN}") from error
     return rows
 
 

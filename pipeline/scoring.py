@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-import Levenshtein
 import numpy as np
 
 from pipeline import vocabulary
@@ -14,7 +13,13 @@ def score(target: str, recognised: str) -> float:
 
     At most 1; negative when more edits than characters are needed. The target must not be empty.
     """
-    return (len(target) - Levenshtein.distance(target, recognised)) / len(target)
+    return (len(target) - _edits(target, recognised)) / len(target)
+
+
+def _edits(target: str, recognised: str) -> int:
+    import Levenshtein  # only here: a command that lacks it can say so (`commands.run`)
+
+    return Levenshtein.distance(target, recognised)
 
 
 def pooled_score(pairs: Iterable[tuple[str, str]]) -> float:
@@ -26,7 +31,7 @@ def pooled_score(pairs: Iterable[tuple[str, str]]) -> float:
     characters = edits = 0
     for target, recognised in pairs:
         characters += len(target)
-        edits += Levenshtein.distance(target, recognised)
+        edits += _edits(target, recognised)
     if not characters:
         raise ValueError("no target characters to score")
     return (characters - edits) / characters

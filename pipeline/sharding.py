@@ -21,6 +21,8 @@ from pipeline.sequences import Sequence
 from pipeline.splits import SPLITS, TRAIN
 from pipeline.statistics import Moments
 
+_FOLDERS = ("shards", "reports")
+
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
@@ -194,11 +196,8 @@ class ShardWriter:
     def __exit__(self, *exception) -> None:
         self._files.__exit__(*exception)
         if exception[0] is None:
-            path = self._shard.report_path(self._directory)
-            try:
-                directories.write_json(path, self._report().as_json())
-            except OSError as error:
-                raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+            with directories.failures_named(self._directory):
+                directories.write_json(self._shard.report_path(self._directory), self._report().as_json())
 
     def _report(self) -> ShardReport:
         files = [
@@ -235,12 +234,18 @@ def finished_report(directory: pathlib.Path, shard: Shard) -> ShardReport | None
 
 
 def prepare(directory: pathlib.Path) -> None:
-    """Makes the folders that shards are written to."""
-    try:
-        for name in ("shards", "reports"):
+    """Makes the folders that shards are written to, and clears them of what a killed process was writing."""
+    with directories.failures_named(directory):
+        for name in _FOLDERS:
             (directory / name).mkdir(exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write to {directory}: {error.strerror or error}") from error
+    remove_leftovers(directory)
+
+
+def remove_leftovers(directory: pathlib.Path) -> None:
+    """Removes half-written files; whoever calls it must be the only one who writes."""
+    for name in _FOLDERS:
+        for leftover in (directory / name).glob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
 
 
 def read_reports(directory: pathlib.Path, shards: list[Shard]) -> list[ShardReport]:

@@ -86,7 +86,7 @@ def synthesize(
         _write_metadata(output, planned)
         directories.complete(output, request, {"frames": num_frames})
     except OSError as error:
-        raise UserError(f"cannot write to {output}: {error.strerror or error}") from error
+        raise UserError(f"cannot write to {output}: {commands.reason(error)}") from error
     return True
 
 

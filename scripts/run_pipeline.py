@@ -13,6 +13,7 @@ import csv
 import dataclasses
 import json
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -25,11 +26,13 @@ from rich.text import Text
 
 from inference import evaluate
 from inference.recognizer import MODEL_KIND
-from pipeline import directories, score_table, scoring
+from pipeline import commands, directories, metadata, score_table, scoring
 from pipeline.commands import Parser, UserError, console, path, run
+from pipeline.convert import participants
 from pipeline.dataset import Dataset
 from pipeline.filter import DROPPED
-from pipeline.splits import TEST
+from pipeline.splits import TEST, SplitRule
+from training import config
 
 # For each preset of this script: the training presets of the base and the final model, and how the latter is stored.
 PRESETS = {"small": ("small", "small-final", "none"), "published": ("base", "final", "float16")}
@@ -39,6 +42,7 @@ SECONDS = "seconds.json"
 SHOWN_EXAMPLES = 10
 GOOD = "good"
 WIDTH = 110  # of the table where there is no terminal
+PATIENCE = 5.0  # seconds that a stage has to end of itself once it is interrupted
 
 
 def main() -> None:
@@ -48,7 +52,13 @@ def main() -> None:
     parser.add_argument(
         "--preset", choices=list(PRESETS), default="small", help="small: for CPUs, minutes; published: for a GPU, days"
     )
-    parser.add_argument("--test-participants", metavar="IDS", help="signers to test on, as 3,17; a tenth if not given")
+    parser.add_argument(
+        "--test-participants",
+        type=participants,
+        default=(),
+        metavar="IDS",
+        help="signers to test on, as 3,17; a tenth if not given",
+    )
     parser.add_argument(
         "--truth",
         type=path,
@@ -63,11 +73,13 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     truth = read_truth(arguments.truth) if arguments.truth else {}
-    settings = {"preset": arguments.preset, "test_participants": arguments.test_participants, "set": arguments.set}
+    check(arguments, truth)
+    test = ",".join(map(str, arguments.test_participants)) or None
+    settings = {"preset": arguments.preset, "test_participants": test, "set": arguments.set}
     request = directories.Request(KIND, settings)
     was_complete = directories.prepare(arguments.output, request)
     run_stages(arguments)
-    report = summarise(arguments.output, truth)
+    report = summarise(arguments.output, [stage.title for stage in stages(arguments)], truth)
     show(report, Console(width=None if sys.stdout.isatty() else WIDTH))
     directories.write_json(arguments.output / "report.json", report)
     with (arguments.output / "report.txt").open("w", encoding="utf-8") as file:
@@ -76,6 +88,16 @@ def main() -> None:
         directories.complete(arguments.output, request, {})
     print(f"everything is in {arguments.output}")
     print(f"next: python -m inference.recognize FILE.parquet --model {arguments.output / 'model'}")
+
+
+def check(arguments: argparse.Namespace, truth: dict[int, str]) -> None:
+    """Raises a `UserError` of a stage, or of the closing table, before the output holds hours of work."""
+    for preset in PRESETS[arguments.preset][:2]:
+        config.resolve(preset, overrides=arguments.set)
+    table = metadata.read(arguments.data)
+    SplitRule(test_participants=arguments.test_participants).assign(table.participants)
+    if truth and not truth.keys() & table.entries.keys():
+        raise UserError(f"none of the sequences in {arguments.truth} is in {arguments.data}: it belongs to other data")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +113,8 @@ def stages(arguments: argparse.Namespace) -> list[Stage]:
     base, final, quantize = PRESETS[arguments.preset]
     made = {name: str(arguments.output / name) for name in (DATASET, "base", "scores", FILTERED, "final", "model")}
     changes = [word for change in arguments.set for word in ("--set", change)]
-    test = ["--test-participants", arguments.test_participants] if arguments.test_participants else []
+    test_participants = ",".join(map(str, arguments.test_participants))
+    test = ["--test-participants", test_participants] if test_participants else []
     dataset, filtered = ["--dataset", made[DATASET]], ["--dataset", made[FILTERED]]
     return [
         Stage("convert", "pipeline.convert", DATASET, ["--data", str(arguments.data), *test]),
@@ -112,10 +135,10 @@ def run_stages(arguments: argparse.Namespace) -> None:
         console.rule(f"{number}/{len(planned)} {stage.title}", align="left")
         command = [sys.executable, "-m", stage.module, *stage.arguments, "--output", str(directory)]
         if (directory / directories.MANIFEST).is_file():
-            status = subprocess.run(command, check=False).returncode
+            status = call(command)
         else:
             with timed(arguments.output, stage.title):
-                status = subprocess.run(command, check=False).returncode
+                status = call(command)
         if status < 0:
             raise UserError(
                 f"the stage was killed by signal {-status} (no memory left?): the same command continues it"
@@ -126,6 +149,18 @@ def run_stages(arguments: argparse.Namespace) -> None:
             raise UserError(
                 f"{directory} has no test sequences: list other --test-participants, and delete {directory}"
             )
+
+
+def call(command: list[str]) -> int:
+    """The status of a command. On Ctrl-C, which a terminal sends to the command too, waits for it to say so and end."""
+    with subprocess.Popen(command) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(PATIENCE)
+            process.send_signal(signal.SIGINT)  # it has not heard of it: this process alone was interrupted
+            return process.wait()
 
 
 @contextlib.contextmanager
@@ -154,12 +189,13 @@ def read_truth(file: pathlib.Path) -> dict[int, str]:
             return {int(row["sequence_id"]): str(row["kind"]) for row in reader}
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(
-            f"cannot read {file}: expected a CSV file with the columns sequence_id, kind ({error})"
+            f"cannot read {file}: expected a CSV file with the columns sequence_id, kind ({commands.reason(error)})"
         ) from error
 
 
-def summarise(output: pathlib.Path, truth: dict[int, str]) -> dict[str, Any]:
-    """What the closing table says. `truth` decides nothing but its own rows."""
+def summarise(output: pathlib.Path, titles: list[str], truth: dict[int, str]) -> dict[str, Any]:
+    """What the closing table says of the stages `titles`. `truth` decides nothing but its own rows."""
+    seconds = read_seconds(output)
     dataset = Dataset.open(output / DATASET)
     filtered = Dataset.open(output / FILTERED)
     base = score_table.read(output / "scores" / score_table.FILE_NAME)
@@ -168,8 +204,6 @@ def summarise(output: pathlib.Path, truth: dict[int, str]) -> dict[str, Any]:
     evaluation = directories.read_manifest(output / "evaluation", evaluate.KIND)
     with (output / FILTERED / DROPPED).open(encoding="utf-8") as lines:
         dropped = {json.loads(line)["sequence_id"] for line in lines}
-    if truth and not truth.keys() & base.keys():
-        raise UserError("none of the sequences in the truth file is in the data: it belongs to other data")
     test = sorted(final)
     groups = {"all": test, "unspoiled": [i for i in test if i not in truth]} if truth else {"all": test}
     examples = test[:: max(1, len(test) // SHOWN_EXAMPLES)][:SHOWN_EXAMPLES]
@@ -194,7 +228,7 @@ def summarise(output: pathlib.Path, truth: dict[int, str]) -> dict[str, Any]:
             "latency_milliseconds": evaluation["latency_milliseconds"],
         },
         "examples": [[final[i].target, final[i].recognised] for i in examples],
-        "seconds": read_seconds(output),
+        "seconds": {title: seconds[title] for title in titles if title in seconds},
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipeline import directories
+from pipeline import commands, directories
 from pipeline.commands import UserError
 
 
@@ -23,17 +23,22 @@ def load(path: pathlib.Path, variables: Iterable[keras.Variable]) -> None:
     """Assigns the saved values. Raises `UserError` where the file is unreadable or is of another model."""
     variables = list(variables)
     try:
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):  # told apart here: numpy takes it for a pickle
+                raise ValueError("it is cut short, or no .npz file")
         with np.load(path, allow_pickle=False) as saved:
             arrays = {name: saved[name] for name in saved.files}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(f"cannot read the weights {path}: {error}") from error
+        again = f"delete {path.parent} and train it again"
+        raise UserError(f"cannot read the weights {path} ({commands.reason(error)}): {again}") from error
     expected = {_name(index, v): tuple(v.shape) for index, v in enumerate(variables)}
     found = {name: array.shape for name, array in arrays.items()}
     if found != expected:
         names = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
         raise UserError(
-            f"{path} holds another model: {names[0]} is {found.get(names[0])} there and"
-            f" {expected.get(names[0])} here ({len(names)} of {len(expected)} differ)"
+            f"{path} holds another model ({names[0]} is {found.get(names[0])} there and {expected.get(names[0])} here;"
+            f" {len(names)} arrays differ), perhaps of another version of this program: delete {path.parent} and train"
+            " it again"
         )
     for index, v in enumerate(variables):
         v.assign(arrays[_name(index, v)])

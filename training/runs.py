@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from pipeline import directories
+from pipeline.commands import UserError
+from pipeline.dataset import read_statistics
 from training import config as cfg
 
 KIND = "run"
@@ -24,17 +26,30 @@ HISTORY = "history.csv"
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A finished run."""
+    """A finished run.
+
+    Attributes:
+      mean, std: (600,) float32, of the features it was trained on.
+    """
 
     directory: pathlib.Path
     manifest: dict[str, Any]
     config: cfg.Config
+    mean: np.ndarray
+    std: np.ndarray
 
     @classmethod
     def open(cls, directory: pathlib.Path) -> "Run":
-        """Raises `UserError` where it is no finished run of this version."""
-        manifest = directories.read_manifest(directory, KIND)
-        return cls(directory, manifest, cfg.from_dict(manifest["settings"]["config"]))
+        """Raises `UserError` where it is no finished run of this version, or its files are not those it ended with."""
+        manifest = directories.read_manifest(directory, KIND, needed=["weights_sha256"])
+        try:
+            config = cfg.from_dict(manifest["settings"]["config"])
+        except (LookupError, TypeError) as error:
+            raise UserError(
+                f"{directory} was trained with settings of another version of this program ({error}): train it again"
+            ) from error
+        directories.check_file(directory / BEST, manifest["weights_sha256"])
+        return cls(directory, manifest, config, *read_statistics(directory / STATISTICS))
 
     @property
     def fingerprint(self) -> str:
@@ -45,20 +60,21 @@ class Run:
         """The `model.Recogniser` with the run's best weights."""
         from training import checkpoint, model
 
-        statistics = directories.read_json(self.directory / STATISTICS)
-        recogniser = model.Recogniser(
-            self.config.network, np.array(statistics["mean"], np.float32), np.array(statistics["std"], np.float32)
-        )
+        recogniser = model.Recogniser(self.config.network, self.mean, self.std)
         recogniser.build()
         checkpoint.load(self.directory / BEST, recogniser.weights)
         return recogniser
 
 
 def read_history(path: pathlib.Path) -> list[dict[str, float]]:
+    """One row an epoch; none where there is no file. Raises `UserError` for a damaged one."""
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    except (ValueError, TypeError, csv.Error) as error:
+        raise UserError(f"{path} is damaged ({error}): delete {path.parent} and train it again") from error
 
 
 def write_history(path: pathlib.Path, history: list[dict[str, float]]) -> None:

@@ -1,6 +1,5 @@
 """The training loop: epochs of planned batches, the learning rate, validation, best weights and checkpoints."""
 
-import hashlib
 import pathlib
 import time
 from collections.abc import Callable
@@ -60,6 +59,11 @@ class Trainer:
         # The checkpoint decides: a run that was killed just before writing it has one line of history too many.
         finished_epochs = int(self.model.optimizer.iterations) // self.steps_per_epoch
         self.history = runs.read_history(directory / runs.HISTORY)[:finished_epochs]
+        if len(self.history) < finished_epochs:
+            raise UserError(
+                f"{directory}: {runs.HISTORY} has {len(self.history)} epochs, {runs.CHECKPOINT} {finished_epochs}:"
+                " delete the directory and train it again"
+            )
 
     @property
     def start_epoch(self) -> int:
@@ -113,7 +117,7 @@ class Trainer:
         """What the manifest says about the run."""
         best = max(self.history, key=lambda row: row["validation_score"])
         return {
-            "weights_sha256": hashlib.sha256((self.directory / runs.BEST).read_bytes()).hexdigest(),
+            "weights_sha256": directories.sha256_of(self.directory / runs.BEST),
             "best_score": best["validation_score"],
             "best_epoch": int(best["epoch"]),
             "training_sequences": len(self.chosen),

@@ -3,7 +3,6 @@ import pytest
 from inference import evaluate
 from inference.recognizer import Recognizer
 from pipeline import directories, score_table, scoring
-from pipeline.commands import UserError
 from pipeline.dataset import Dataset
 
 
@@ -37,9 +36,6 @@ def test_another_split(toy_model, toy_dataset, command, tmp_path, capsys):
     words = [evaluate, "--model", toy_model, "--dataset", toy_dataset]
     command(*words, "--split", "train", "--output", tmp_path / "train")
     assert "on 24 sequences" in capsys.readouterr().out
-    with pytest.raises(UserError, match="has no validation sequences; it has train, test"):
-        command(*words, "--split", "validation", "--output", tmp_path / "validation")
-    assert not (tmp_path / "validation").exists()
 
 
 def test_a_second_call_finds_it_done(evaluation, toy_model, toy_dataset, command, capsys):
@@ -48,10 +44,3 @@ def test_a_second_call_finds_it_done(evaluation, toy_model, toy_dataset, command
     command(*words, "--output", evaluation)
     assert "is already complete" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in evaluation.iterdir()} == before
-    with pytest.raises(UserError, match="holds a evaluation made with other settings"):
-        command(*words, "--split", "train", "--output", evaluation)
-
-
-def test_a_directory_of_another_kind(toy_run, toy_dataset, command, tmp_path):
-    with pytest.raises(UserError, match="is a run, expected a model"):
-        command(evaluate, "--model", toy_run, "--dataset", toy_dataset, "--output", tmp_path / "evaluation")

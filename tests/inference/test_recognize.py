@@ -3,13 +3,9 @@ import re
 import subprocess
 import sys
 
-import pyarrow.parquet as pq
-import pytest
-
 from inference import recognize
 from inference.recognizer import Recognizer
 from pipeline import parquet
-from pipeline.commands import UserError
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -49,34 +45,3 @@ print(sorted({{"tensorflow", "keras", "jax", "torch", "apache_beam"}} & sys.modu
     *found, modules = finished.stdout.splitlines()
     assert modules == "[]"
     assert len(found) == 18
-
-
-def test_a_missing_column(toy_model, toy_data, command, tmp_path):
-    table = pq.read_table(toy_data / "train_landmarks/1.parquet").drop_columns(["y_face_17"])
-    pq.write_table(table, tmp_path / "a.parquet")
-    with pytest.raises(UserError, match=r"a\.parquet lacks the column y_face_17"):
-        command(recognize, tmp_path / "a.parquet", "--model", toy_model)
-
-
-def test_paths_that_hold_nothing(toy_model, toy_data, command, tmp_path):
-    with pytest.raises(UserError, match="absent: no such file or directory"):
-        command(recognize, tmp_path / "absent", "--model", toy_model)
-    with pytest.raises(UserError, match="holds no parquet file"):
-        command(recognize, tmp_path, "--model", toy_model)
-    (tmp_path / "a.parquet").write_text("hello")
-    with pytest.raises(UserError, match=r"cannot read .*a\.parquet as parquet"):
-        command(recognize, tmp_path / "a.parquet", "--model", toy_model)
-    with pytest.raises(UserError, match="is no export"):
-        command(recognize, toy_data / "train_landmarks", "--model", tmp_path)
-
-
-def test_a_mistake_is_one_line(tmp_path):
-    finished = subprocess.run(
-        [sys.executable, "-m", "inference.recognize", str(tmp_path), "--model", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-    )
-    assert finished.returncode == 1
-    assert finished.stderr == f"error: {tmp_path} holds no parquet file\n"

@@ -30,7 +30,7 @@ def refused(directory, message):
 
 
 def test_directories_that_are_no_export(tmp_path, toy_dataset):
-    refused(tmp_path / "absent", r"is no export: it lacks inference_args\.json")
+    refused(tmp_path / "absent", r"is no export: no such file or directory; expected what inference\.export makes")
     refused(toy_dataset, r"is no export: it lacks inference_args\.json")
 
 
@@ -44,7 +44,7 @@ def test_a_file_that_is_no_model(copy, damage):
         path.unlink()
     else:
         path.write_bytes(data)
-    refused(copy, "holds no readable model")
+    refused(copy, "holds no readable model|is no export: it lacks model.tflite")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"selected_columns": 5}', '{"selected_columns": null}', "\xff"])

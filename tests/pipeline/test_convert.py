@@ -1,6 +1,5 @@
 import dataclasses
 import json
-import subprocess
 import sys
 
 import numpy as np
@@ -161,7 +160,7 @@ def test_an_unreadable_file_leaves_the_rest_for_next_time(kaggle_data, tmp_path)
     path = data / "train_landmarks/2.parquet"
     good = path.read_bytes()
     path.write_bytes(good[:-50] + bytes(50))
-    with pytest.raises(UserError, match=r"cannot read .*2\.parquet as parquet: "):
+    with pytest.raises(UserError, match=r"cannot read .*2\.parquet as parquet \("):
         run(data, output)
     assert not (output / "manifest.json").exists()
     with pytest.raises(UserError, match="is unfinished"):
@@ -185,48 +184,12 @@ def test_rejections_are_listed_and_counted(kaggle_data, recording, example_recor
     assert all(each["file"] == "train_landmarks/1.parquet" for each in listed)
 
 
-def test_nothing_is_good(kaggle_data, recording, tmp_path):
-    data = kaggle_data([recording(1, "É"), recording(2, "", 3)])
-    with pytest.raises(UserError, match="no sequence to train on: 2 read, 0 written"):
-        run(data, tmp_path / "out")
-    assert not (tmp_path / "out/manifest.json").exists()
-
-
-def test_missing_files_are_found_before_anything_is_made(kaggle_data, tmp_path):
-    data = kaggle_data()
-    for i in (2, 3):
-        (data / f"train_landmarks/{i}.parquet").unlink()
-    with pytest.raises(
-        UserError, match=r"lacks train_landmarks/2\.parquet and 1 more, of 3 files that train\.csv names"
-    ):
-        run(data, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
 def test_a_file_that_nothing_names_is_mentioned(kaggle_data):
     data = kaggle_data()
     (data / "train_landmarks/77.parquet").write_bytes(b"")
     with commands.console.capture() as captured:
         assert len(convert._input_sizes(data, metadata.read(data))) == 3
     assert "1 parquet files are not in train.csv and ignored: train_landmarks/77.parquet" in captured.get()
-
-
-def test_another_directory_is_left_alone(kaggle_data, tmp_path):
-    data, output = kaggle_data(), tmp_path / "out"
-    output.mkdir()
-    (output / "thesis.tex").write_text("precious")
-    with pytest.raises(UserError, match="already holds something else"):
-        run(data, output)
-    assert [path.name for path in output.iterdir()] == ["thesis.tex"]
-
-
-def test_another_request_does_not_overwrite(kaggle_data, tmp_path):
-    data, output = kaggle_data(), tmp_path / "out"
-    run(data, output)
-    before = files(output)
-    with pytest.raises(UserError, match=r"made with other settings \(settings.split.test_participants: \[3\] there"):
-        run(data, output, rule=SplitRule(test_participants=(4,)))
-    assert files(output) == before
 
 
 def test_records_can_be_read_by_split_and_shard(kaggle_data, tmp_path):
@@ -239,24 +202,3 @@ def test_records_can_be_read_by_split_and_shard(kaggle_data, tmp_path):
         ]
         assert by_file == [sequence.sequence_id for sequence in found.read(split)]
     assert sharding.RecordName.parse(found.record_files("train")[0].name).index == 0
-
-
-def test_a_mistake_is_one_line_and_a_status(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "pipeline.convert",
-        "--data",
-        str(tmp_path / "no"),
-        "--output",
-        str(tmp_path / "out"),
-    ]
-    finished = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert finished.returncode == 1
-    assert (
-        finished.stderr == f"error: {tmp_path / 'no'}: no such directory (expected Kaggle data with train.csv in it)\n"
-    )
-    for wrong in (["--workers", "0"], ["--test-participants", "a"], ["--testparticipants", "3"]):
-        finished = subprocess.run([*command, *wrong], capture_output=True, text=True, check=False)
-        assert finished.returncode == 2
-        assert finished.stderr.count("\n") == 1

@@ -95,17 +95,21 @@ def test_what_was_written_is_read(made):
 
 def test_an_unfinished_or_foreign_directory_is_refused(made, tmp_path):
     manifest = json.loads((made / "manifest.json").read_text())
-    for key, message in (("points", "another points"), ("vocabulary", "another vocabulary"), ("task", "another task")):
+    for key, message in (
+        ("points", "another list of points"),
+        ("vocabulary", "another vocabulary"),
+        ("task", "another task"),
+    ):
         (made / "manifest.json").write_text(json.dumps(manifest | {key: "other"}))
         with pytest.raises(UserError, match=message):
             Dataset.open(made)
     (made / "manifest.json").write_text(json.dumps(manifest | {"kind": "score table"}))
-    with pytest.raises(UserError, match="is a score table, expected a dataset"):
+    with pytest.raises(UserError, match="is a score table; expected a dataset"):
         Dataset.open(made)
     (made / "manifest.json").unlink()
     with pytest.raises(UserError, match="is unfinished"):
         Dataset.open(made)
-    with pytest.raises(UserError, match="no such directory"):
+    with pytest.raises(UserError, match="no such file or directory"):
         Dataset.open(tmp_path / "nowhere")
 
 

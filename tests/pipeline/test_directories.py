@@ -1,3 +1,4 @@
+import errno
 import json
 
 import pytest
@@ -37,7 +38,7 @@ def test_the_same_request_from_other_python_objects(tmp_path):
         ),
         (Request("thing", {"a": 1, "b": {"c": [1], "d": 0.1}}), r"settings\.b\.c: \[1, 2\] there, \[1\] asked for"),
         (Request("thing", {"a": 1}), r"settings\.b: .* there, null asked for"),
-        (Request("other", REQUEST.settings), "holds a thing, not a other: choose another directory"),
+        (Request("other", REQUEST.settings), "holds a thing, not an other: choose another directory"),
     ],
 )
 def test_another_request_is_refused(tmp_path, request_, message):
@@ -53,7 +54,7 @@ def test_a_directory_that_holds_something_else(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(UserError, match="already holds something else: choose an empty or new directory"):
         directories.prepare(tmp_path, REQUEST)
-    with pytest.raises(UserError, match="already holds something else"):
+    with pytest.raises(UserError, match="is a file, not a directory"):
         directories.prepare(tmp_path / "thesis.txt", REQUEST)
     with pytest.raises(UserError, match="cannot write to"):
         directories.prepare(tmp_path / "thesis.txt" / "below", REQUEST)
@@ -61,17 +62,20 @@ def test_a_directory_that_holds_something_else(tmp_path):
 
 
 def test_manifests_that_are_refused(tmp_path):
-    with pytest.raises(UserError, match=r"absent: no such directory \(expected a thing\)"):
+    with pytest.raises(UserError, match=r"absent: no such file or directory; expected a thing"):
         directories.read_manifest(tmp_path / "absent", "thing")
-    with pytest.raises(UserError, match=r"is not a thing: it has no manifest\.json"):
+    with pytest.raises(UserError, match=r"has no manifest\.json; expected a thing"):
         directories.read_manifest(tmp_path, "thing")
     directories.complete(tmp_path, REQUEST, {})
-    with pytest.raises(UserError, match="is a thing, expected a other"):
+    with pytest.raises(UserError, match="is a thing; expected an other"):
         directories.read_manifest(tmp_path, "other")
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     (tmp_path / "manifest.json").write_text(json.dumps(manifest | {"schema_version": 99}))
-    with pytest.raises(UserError, match="has schema version 99, this program reads version 1: make it again"):
+    with pytest.raises(UserError, match=r"is a thing of another version .*\(schema version 99, .*: make it again"):
         directories.read_manifest(tmp_path, "thing")
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match=r"manifest\.json lacks size, weight: of another version"):
+        directories.read_manifest(tmp_path, "thing", needed=["size", "weight"])
     for text in ("", "{", "[1]", "\xff"):
         (tmp_path / "manifest.json").write_text(text, encoding="latin-1")
         with pytest.raises(UserError, match=r"manifest\.json"):
@@ -100,8 +104,25 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     assert directories.read_json(path) == {"a": 1}
 
 
-def test_a_claim_of_which_nothing_came_can_be_changed(tmp_path):
-    first, second = (directories.Request("run", {"size": size}) for size in (1, 2))
+@pytest.mark.parametrize("kind", ["run", "model"])
+def test_a_claim_of_which_nothing_came_can_be_changed(tmp_path, kind):
+    first, second = directories.Request("run", {"size": 1}), directories.Request(kind, {"size": 2})
     directories.prepare(tmp_path / "a", first)
     assert not directories.prepare(tmp_path / "a", second)
     assert directories.read_json(tmp_path / "a" / directories.REQUEST) == second.as_json()
+
+
+def test_errors_name_the_file_that_was_to_be_written(tmp_path):
+    with pytest.raises(OSError, match="No space") as raised, directories.replacing(tmp_path / "a.json") as temporary:
+        raise OSError(errno.ENOSPC, "No space left on device", str(temporary))
+    assert raised.value.filename == str(tmp_path / "a.json")
+    with pytest.raises(OSError, match=r"^of a library$"), directories.replacing(tmp_path / "a.json"):
+        raise OSError("of a library")
+
+
+def test_files_that_are_not_those_of_the_manifest(tmp_path):
+    path = tmp_path / "a.npz"
+    path.write_bytes(b"weights")
+    directories.check_file(path, directories.sha256_of(path))
+    with pytest.raises(UserError, match=r"a\.npz is not the file that manifest\.json tells of"):
+        directories.check_file(path, "another")

@@ -6,7 +6,6 @@ import pytest
 
 from pipeline import convert, directories, score_table
 from pipeline import filter as filter_command
-from pipeline.commands import UserError
 from pipeline.dataset import Dataset
 from pipeline.features import features
 from pipeline.score_table import Row
@@ -87,34 +86,6 @@ def test_the_command(parent, tmp_path, capsys, monkeypatch):
     filter_command.main()
     assert "already complete" in capsys.readouterr().out
     assert Dataset.open(tmp_path / "out").manifest["settings"]["threshold_was"] == "chosen from the training scores"
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"of": "another"}, "holds the scores of another dataset"),
-        ({"left_out": (104,)}, "has 11 scores, the dataset 12 sequences"),
-        ({"more": [Row(5, 1, "train", 1, True, "a", "a", 1.0)]}, "has 13 scores, the dataset 12 sequences"),
-        (
-            {"left_out": (104,), "more": [Row(5, 1, "train", 1, True, "a", "a", 1.0)]},
-            "has no score of sequence 104: score the dataset again",
-        ),
-        ({"target": "else"}, "'else' in .*, in the dataset 'word"),
-        ({"split": "train"}, "in train, in the dataset .* in (test|validation)"),
-        ({"score": float("nan")}, "is nan"),
-        ({"low": dict.fromkeys(range(100, 112), 0.0)}, "no sequence to train on"),
-    ],
-)
-def test_scores_that_do_not_fit(parent, tmp_path, changes, message):
-    scores = score(parent, tmp_path / "scores", **changes)
-    with pytest.raises(UserError, match=message):
-        run(parent, scores, tmp_path / "out")
-    assert not (tmp_path / "out/manifest.json").exists()
-
-
-def test_a_directory_without_scores(parent, tmp_path):
-    with pytest.raises(UserError, match="is a dataset, expected a score table"):
-        run(parent, parent.path, tmp_path / "out")
 
 
 def test_the_threshold_lies_in_the_valley():

@@ -1,5 +1,3 @@
-import json
-
 import pytest
 
 from pipeline import metadata
@@ -28,7 +26,7 @@ def test_quotes_commas_spaces_and_other_alphabets_survive(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "lacks the column path, sequence_id, participant_id, phrase"),
+        ("", "lacks the columns path, sequence_id, participant_id, phrase"),
         ("path,sequence_id,phrase\n", "lacks the column participant_id"),
         (HEADER, "lists no sequences"),
         (HEADER + "a.parquet,1,x7,1,hi\n", "line 2: sequence_id 'x7' is not an integer"),
@@ -52,23 +50,3 @@ def test_bad_rows_are_one_clear_line(tmp_path, text, message):
     assert message in str(caught.value)
     assert "train.csv" in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_missing_directory_and_file(tmp_path):
-    with pytest.raises(UserError, match="no such directory"):
-        metadata.read(tmp_path / "nowhere")
-    with pytest.raises(UserError, match=r"has no train\.csv"):
-        metadata.read(tmp_path)
-
-
-def test_not_text(tmp_path):
-    (tmp_path / "train.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="is not UTF-8 text"):
-        metadata.read(tmp_path)
-
-
-def test_another_vocabulary_is_refused(kaggle_data):
-    data = kaggle_data()
-    (data / "character_to_prediction_index.json").write_text(json.dumps({"a": 0}))
-    with pytest.raises(UserError, match="is not the vocabulary of this program"):
-        metadata.read(data)

@@ -45,9 +45,9 @@ def test_the_file(tmp_path):
         (lambda text: text.replace("target", "label"), "expected the columns sequence_id, participant_id"),
         (lambda text: "", "expected the columns"),
         (lambda text: text + text.splitlines()[1] + "\n", "sequence 7 is listed twice"),
-        (lambda text: text.replace(",120,", ",many,"), "line 2: .*'many'"),
-        (lambda text: text.replace("-0.1", "low"), "line 2: .*'low'"),
-        (lambda text: text + "8,3\n", "line 3: "),
+        (lambda text: text.replace(",120,", ",many,"), "line 2 is damaged .*'many'"),
+        (lambda text: text.replace("-0.1", "low"), "line 2 is damaged .*'low'"),
+        (lambda text: text + "8,3\n", "line 3 is damaged "),
         (lambda text: text.replace("train", "tr\xffin"), "line "),
     ],
 )
@@ -61,5 +61,5 @@ def test_tables_that_are_refused(tmp_path, change, message):
 
 
 def test_a_missing_table(tmp_path):
-    with pytest.raises(UserError, match=r"cannot read .*scores\.csv: No such file"):
+    with pytest.raises(UserError, match=r"cannot read .*scores\.csv \(No such file"):
         score_table.read(tmp_path / "scores.csv")

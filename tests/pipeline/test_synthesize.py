@@ -1,5 +1,4 @@
 import csv
-import errno
 import json
 import subprocess
 import sys
@@ -116,43 +115,6 @@ def test_a_complete_folder_is_left_alone_and_other_content_refused(folder, tmp_p
     with pytest.raises(UserError, match="already holds something else"):
         synthesize.synthesize(tmp_path, **SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"sequences": 0}, "0 sequences: expected at least 1"),
-        ({"sequences": -5}, "-5 sequences: expected at least 1"),
-        ({"signers": 0}, "0 signers for 12 sequences: expected between 1 and 12"),
-        ({"signers": 13}, "13 signers for 12 sequences: expected between 1 and 12"),
-        ({"files": -1}, "-1 files for 12 sequences: expected between 1 and 12"),
-        ({"files": 13}, "13 files for 12 sequences: expected between 1 and 12"),
-        ({"spoiled_share": 1.5}, "a spoiled share of 1.5: expected between 0 and 1"),
-        ({"spoiled_share": float("nan")}, "a spoiled share of nan: expected between 0 and 1"),
-        ({"seed": -1}, "seed -1: expected at least 0"),
-    ],
-)
-def test_senseless_arguments(tmp_path, wrong, message):
-    with pytest.raises(UserError, match=f"^{message}$"):
-        synthesize.synthesize(tmp_path / "sample", **SMALL | wrong)
-    assert not (tmp_path / "sample").exists()
-
-
-def test_what_cannot_be_written_is_one_line(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"^cannot write to .*file/sample: Not a directory$"):
-        synthesize.synthesize(tmp_path / "file" / "sample", **SMALL)
-
-
-def test_a_write_that_fails_on_the_way_is_one_line(tmp_path, monkeypatch):
-    def fail(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(synthesize, "_table", fail)
-    with pytest.raises(UserError, match=r"^cannot write to .*sample: No space left on device$"):
-        synthesize.synthesize(tmp_path / "sample", **SMALL)
-    assert not (tmp_path / "sample" / "manifest.json").exists()
-    assert not list((tmp_path / "sample" / "train_landmarks").iterdir())
 
 
 def test_the_command(folder):

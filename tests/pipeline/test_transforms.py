@@ -45,7 +45,7 @@ def test_an_error_in_a_worker_is_the_users_line(tmp_path, shards, workers):
 
 
 def test_several_errors(tmp_path, shards):
-    with pytest.raises(UserError, match=r"shard 0 .* \(1 more shards failed\)"):
+    with pytest.raises(UserError, match=r"shard 0 .* \(and 1 more of 3 shards failed\)"):
         make(MakeEmpty(tmp_path, bad=(0, 2)), shards, tmp_path)
 
 

@@ -36,8 +36,8 @@ def test_what_is_saved_is_loaded(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda: variables(model(5)), r"holds another model: 0000\.\w+\.first\.kernel is \(3, 4\) there and \(3, 5\)"),
-        (lambda: model().variables, r"holds another model: .* there and None here"),
+        (lambda: variables(model(5)), r"holds another model \(0000\.\w+\.first\.kernel is \(3, 4\) there and \(3, 5\)"),
+        (lambda: model().variables, r"holds another model \(.* there and None here"),
     ],
 )
 def test_another_model_is_refused(tmp_path, change, message):

@@ -1,7 +1,3 @@
-import pytest
-
-from pipeline import directories
-from pipeline.commands import UserError
 from training import runs
 
 
@@ -12,16 +8,3 @@ def test_history(tmp_path):
     runs.write_history(path, history)
     assert runs.read_history(path) == history
     assert path.read_text().splitlines()[0] == "epoch,loss,seconds"
-
-
-def test_what_is_no_finished_run(tmp_path):
-    request = directories.Request(runs.KIND, {})
-    directories.prepare(tmp_path / "unfinished", request)
-    with pytest.raises(UserError, match="is unfinished"):
-        runs.Run.open(tmp_path / "unfinished")
-    directories.prepare(tmp_path / "scores", directories.Request("score table", {}))
-    directories.complete(tmp_path / "scores", directories.Request("score table", {}), {})
-    with pytest.raises(UserError, match="is a score table, expected a run"):
-        runs.Run.open(tmp_path / "scores")
-    with pytest.raises(UserError, match="no such directory"):
-        runs.Run.open(tmp_path / "absent")

@@ -1,8 +1,6 @@
-import numpy as np
 import pytest
 
 from pipeline import directories, score_table, scoring
-from pipeline.commands import UserError
 from pipeline.dataset import Dataset
 from pipeline.sequences import passes_length_rule
 from training import score
@@ -43,22 +41,3 @@ def test_a_second_call_finds_it_done(toy_scores, toy_run, toy_dataset, command, 
     command(score, "--run", toy_run, "--dataset", toy_dataset, "--output", toy_scores)
     assert "is already complete" in capsys.readouterr().out
     assert {path.name: path.stat().st_mtime_ns for path in toy_scores.iterdir()} == before
-
-
-def test_what_is_not_given(toy_run, toy_dataset, command, tmp_path):
-    with pytest.raises(UserError, match="is a dataset, expected a run"):
-        command(score, "--run", toy_dataset, "--dataset", toy_dataset, "--output", tmp_path / "scores")
-    with pytest.raises(UserError, match="is a run, expected a dataset"):
-        command(score, "--run", toy_run, "--dataset", toy_run, "--output", tmp_path / "scores")
-    assert not (tmp_path / "scores").exists()
-
-
-def test_weights_of_another_model_are_refused(toy_run, toy_dataset, command, tmp_path):
-    for file in toy_run.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    with np.load(toy_run / "best.npz") as saved:
-        np.savez(tmp_path / "best.npz", **dict(list(saved.items())[1:]))
-    with pytest.raises(UserError, match=r"best\.npz holds another model"):
-        command(score, "--run", tmp_path, "--dataset", toy_dataset, "--output", tmp_path / "scores")
-    with pytest.raises(UserError, match="is unfinished"):
-        directories.read_manifest(tmp_path / "scores", score_table.KIND)

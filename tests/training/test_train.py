@@ -1,7 +1,6 @@
 """The training command at toy size, and the whole way from a data set to a second model."""
 
-import subprocess
-import sys
+import shutil
 
 import numpy as np
 import pytest
@@ -65,13 +64,6 @@ def test_a_second_call_finds_it_done(toy_run, toy_dataset, toy_settings, command
     assert contents(toy_run) == before
 
 
-def test_other_settings_are_refused(toy_run, toy_dataset, toy_settings, command):
-    before = contents(toy_run)
-    with pytest.raises(UserError, match=r"holds a run made with other settings \(settings\.config\.seed: 0 there, 1"):
-        command(train, "--dataset", toy_dataset, "--output", toy_run, *toy_settings, "--set", "seed=1")
-    assert contents(toy_run) == before
-
-
 class Killed(BaseException):
     """Nothing catches it, as when the process is killed."""
 
@@ -109,6 +101,24 @@ def test_a_continued_run_ends_as_an_uninterrupted_one(
     assert sum(not np.array_equal(first[key], last[key]) for key in last) > 0.9 * len(last)
 
 
+@pytest.mark.parametrize(
+    ("history", "message"),
+    [
+        (None, r"history\.csv has 0 epochs, checkpoint\.npz 2: delete the directory and train it again"),
+        ("epoch,loss\n1,low\n", r"history\.csv is damaged \(.*'low'\): delete .* and train it again"),
+    ],
+)
+def test_an_interrupted_run_with_another_history(
+    toy_run, toy_dataset, toy_settings, command, tmp_path, history, message
+):
+    run = tmp_path / "run"
+    shutil.copytree(toy_run, run)
+    (run / "manifest.json").unlink()
+    (run / runs.HISTORY).unlink() if history is None else (run / runs.HISTORY).write_text(history)
+    with pytest.raises(UserError, match=message):
+        command(train, "--dataset", toy_dataset, "--output", run, *toy_settings)
+
+
 def test_from_scores_to_a_model_trained_on_what_the_filter_kept(
     toy_scores, toy_dataset, toy_settings, command, tmp_path, capsys
 ):
@@ -130,23 +140,3 @@ def test_from_scores_to_a_model_trained_on_what_the_filter_kept(
     assert manifest["refused_by_length_rule"] == 0
     assert f"{tmp_path / 'final'}: best validation score" in capsys.readouterr().out
     assert final.load_model().count_params() > 0
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--dataset", "absent", "--output", "run"], "error: absent: no such directory (expected a dataset)"),
-        (
-            ["--dataset", "a", "--output", "b", "--set", "optimizer.epoch=3"],
-            "error: --set optimizer.epoch=3: no setting",
-        ),
-        (["--dataset", "a", "--output", "b", "--pre-set", "small"], "did you mean --preset?"),
-    ],
-)
-def test_a_mistake_is_one_line(words, message, tmp_path):
-    finished = subprocess.run(
-        [sys.executable, "-m", "training.train", *words], capture_output=True, text=True, check=False
-    )
-    assert finished.returncode in (1, 2)
-    assert message in finished.stderr
-    assert finished.stderr.count("\n") == 1

@@ -1,0 +1,185 @@
+"""Ctrl-C, a worker that is killed, and two commands at once: real processes, as signals and locks are theirs."""
+
+import functools
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from pipeline import commands, directories, sharding, transforms
+from pipeline.commands import UserError
+
+NEEDS = ()
+ROOT = pathlib.Path(__file__).parents[2]
+INTERRUPTED = "interrupted: nothing incomplete is marked complete; the same command goes on"
+REQUEST = directories.Request("dataset", {})
+SHARDS = sharding.shards_of(REQUEST, [["a"], ["b"]])
+
+
+@pytest.fixture(autouse=True)
+def hook_of_threads(monkeypatch):
+    """Puts it back: an interrupted conversion silences Beam's threads, which end a little later, for good."""
+    before = threading.enumerate()
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    yield
+    for thread in threading.enumerate():
+        if thread not in before:
+            thread.join(timeout=2)
+
+
+@pytest.fixture
+def start(place):
+    """`start(code)` starts a Python process in a group of its own, as a terminal does; it is gone after the test."""
+    started = []
+
+    def run(code):
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "scripts")])}
+        command = [sys.executable, "-c", code]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen(command, cwd=place, env=environment, start_new_session=True, **pipes))
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def without_progress(error):
+    return [line for line in error.splitlines() if " left " not in line]
+
+
+def wait_for(process, *files):
+    """Until they exist: a process that ends or hangs before fails the test."""
+    for _ in range(12_000):
+        if all(file.exists() for file in files):
+            return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    raise AssertionError(f"{files} did not appear within two minutes")
+
+
+def test_ctrl_c_with_two_workers(start, place):
+    process = start("""
+import pathlib, sys, time
+import numpy as np
+from pipeline import commands, directories, sharding, transforms
+from pipeline.sequences import Sequence
+
+class Waits:
+    def __call__(self, shard):
+        with sharding.ShardWriter(pathlib.Path(), shard) as writer:
+            writer.write("train", Sequence(np.zeros((1, 100, 2), np.float32), "a", shard.index, 1, "train"))
+            pathlib.Path(f"started {shard.index}").touch()
+            time.sleep(600)
+
+shards = sharding.shards_of(directories.Request("dataset", {}), [["a"], ["b"]])
+make = lambda: transforms.make_shards(Waits(), shards, directory=pathlib.Path(), workers=2, title="testing")
+commands.run(make)
+""")
+    wait_for(process, place / "started 0", place / "started 1")
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert without_progress(error) == [INTERRUPTED]
+    assert not list((place / "shards").iterdir())
+
+
+class Raises:
+    """Makes no shard: ends as `error` says."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __call__(self, shard):
+        if self.error is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise self.error
+
+
+def test_ctrl_c_with_one_worker(place, capsys):
+    """Beam makes other exceptions of it."""
+    make = functools.partial(
+        transforms.make_shards, Raises(KeyboardInterrupt()), SHARDS, directory=place, workers=1, title="testing"
+    )
+    with pytest.raises(SystemExit) as ended:
+        commands.run(make)
+    assert ended.value.code == 130
+    assert without_progress(capsys.readouterr().err) == [INTERRUPTED]
+
+
+def test_a_worker_that_is_killed(place):
+    """As by a system without memory. Beam alone would wait for ever."""
+    transform = transforms.MakeShards(Raises(None), place)
+    with pytest.raises(UserError, match=r"a worker process died \(.* code -9\), perhaps for want of memory: the same"):
+        transforms._run_with_processes(transform, SHARDS[:1], 1)
+
+
+def test_ctrl_c_while_samples_are_made(start, place):
+    process = start("""
+import sys
+from pipeline import commands, synthesize
+sys.argv = ["synthesize", "--output", "o", "--files", "1"]
+commands.run(synthesize.main)
+""")
+    wait_for(process, place / "o/train_landmarks")
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert without_progress(error) == [INTERRUPTED]
+    assert {path.name for path in (place / "o").rglob("*")} == {"request.json", "train_landmarks"}
+
+
+# A stage of scripts/run_pipeline, which works until it is interrupted.
+STAGE = """
+import pathlib, time
+from pipeline import commands
+
+def main():
+    pathlib.Path("started").touch()
+    time.sleep(600)
+
+commands.run(main)
+"""
+
+
+@pytest.mark.parametrize("interrupt", [os.killpg, os.kill])
+def test_ctrl_c_within_a_stage(start, place, interrupt):
+    """The stage says so, alone; also where the signal reaches only the process that waits for it."""
+    process = start(f"""
+import sys
+import run_pipeline
+from pipeline import commands
+run_pipeline.PATIENCE = 0.3
+commands.run(lambda: sys.exit(run_pipeline.call([sys.executable, "-c", {STAGE!r}])))
+""")
+    wait_for(process, place / "started")
+    interrupt(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert (process.returncode, error) == (130, f"{INTERRUPTED}\n")
+
+
+def test_two_commands_at_once(start, place):
+    """The second is refused, until the first is gone."""
+    process = start("""
+import pathlib
+from pipeline import directories
+directories.prepare(pathlib.Path("o"), directories.Request("dataset", {}))
+pathlib.Path("claimed").touch()
+input()
+""")
+    wait_for(process, place / "claimed")
+    before = (place / "o/request.json").stat().st_mtime_ns
+    said = "^another process is working on o: wait for it, or stop it and run the same command again$"
+    for request in (REQUEST, directories.Request("dataset", {"other": 1})):
+        with pytest.raises(UserError, match=said):
+            directories.prepare(pathlib.Path("o"), request)
+    assert (place / "o/request.json").stat().st_mtime_ns == before
+    process.kill()
+    process.communicate()
+    assert not directories.prepare(pathlib.Path("o"), REQUEST)

@@ -1,0 +1,65 @@
+"""Every command of the README works, in the README's order, on toy data."""
+
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+# Run otherwise: by a fresh clone, by `scripts/test --long` (a short demo), and by the person who reads this.
+ELSEWHERE = ("git clone ", "pip install ", "scripts/demo", "scripts/test", ". ")
+
+
+def commands() -> list[str]:
+    """The lines of the README's shell blocks, without their comments."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    lines = [re.sub(r"\s+#\s.*", "", line).strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+def test_the_readme_names_every_command():
+    mentioned = {word for line in commands() for word in shlex.split(line)}
+    modules = {
+        f"{file.parent.name}.{file.stem}"
+        for package in ("pipeline", "training", "inference")
+        for file in (ROOT / package).glob("*.py")
+        if "commands.run(main)" in (text := file.read_text(encoding="utf-8")) or "\n    run(main)" in text
+    }
+    assert len(modules) >= 8
+    assert modules <= mentioned
+
+
+@pytest.mark.parametrize("line", [line for line in commands() if line.startswith("pip install")])
+def test_extras_exist(line):
+    (extras,) = re.findall(r"\.\[(.*?)\]", line)
+    declared = (ROOT / "setup.py").read_text(encoding="utf-8")
+    assert all(f'"{extra}":' in declared for extra in extras.split(","))
+
+
+@pytest.mark.long
+def test_commands_run_as_written(tmp_path, toy_data, toy_settings):
+    """But for where the data are, which signers there are, and networks that train in seconds."""
+    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
+    (tmp_path / "DATA").symlink_to(toy_data)
+    run = 0
+    for line in commands():
+        if line.startswith(ELSEWHERE):
+            continue
+        words = shlex.split(line.replace("5414471.parquet", "1.parquet"))
+        if words[0] == "python":
+            words[0] = sys.executable
+        if "training.train" in words:
+            words += toy_settings
+        elif words[0] == "scripts/run_pipeline":
+            words += toy_settings[2:]
+        elif "pipeline.synthesize" in words:
+            words += ["--sequences", "12", "--signers", "3", "--files", "1"]
+        environment = {"PATH": "/usr/bin:/bin", "VIRTUAL_ENV": sys.prefix, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
+        run += 1
+    assert run >= 10
