@@ -281,21 +281,10 @@ MISTAKES = {
         GOOD,
         f"cannot read {FILE} as parquet (...): half-downloaded? Download it again; {REST}",
     ),
-    "all files half-downloaded": (
-        [("cut", FILE), ("cut", FILE.replace("2", "1"))],
-        GOOD,
-        f"cannot read {FILE.replace('2', '1')} as parquet (...): half-downloaded? Download it again (and 1 more of 2"
-        f" shards failed); {REST}",
-    ),
     "an empty file": (
         ("holds", FILE, ""),
         GOOD,
         f"cannot read {FILE} as parquet (Parquet file size is 0 bytes): half-downloaded? Download it again; {REST}",
-    ),
-    "a CSV in disguise": (
-        ("holds", FILE, "frame,x_face_0\n1,0.5\n" * 9),
-        GOOD,
-        f"cannot read {FILE} as parquet (...): half-downloaded? Download it again; {REST}",
     ),
     "a file that lacks a column": (
         ("edited", FILE, without_a_column),

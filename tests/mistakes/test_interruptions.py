@@ -27,9 +27,10 @@ def hook_of_threads(monkeypatch):
     before = threading.enumerate()
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     yield
+    patience = time.monotonic() + 2
     for thread in threading.enumerate():
         if thread not in before:
-            thread.join(timeout=2)
+            thread.join(timeout=max(0, patience - time.monotonic()))
 
 
 @pytest.fixture
