@@ -197,7 +197,8 @@ class _Rate(ProgressColumn):
     """How many a second: of late, and once all is done on average."""
 
     def render(self, task: Task) -> Text:
-        average = task.completed / task.elapsed if task.elapsed else 0.0
+        done = task.completed - task.fields.get("already", 0)  # what was done before it began says nothing
+        average = done / task.elapsed if task.elapsed else 0.0
         return Text(f"{average if task.finished else task.speed or average:,.1f}/s")
 
 

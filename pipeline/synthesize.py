@@ -95,13 +95,13 @@ def _write_all_landmarks(output: pathlib.Path, planned: list[PlannedSequence], s
     (output / "train_landmarks").mkdir(exist_ok=True)
     num_frames = 0
     with commands.progress("sequences") as bar:
-        task = bar.add_task("synthesize", total=len(planned), note="")
+        task = bar.add_task("synthesize", total=len(planned), already=0, note="")
         for file_id, members in itertools.groupby(planned, key=lambda sequence: sequence.file_id):
             group = list(members)
             path = output / "train_landmarks" / f"{file_id}.parquet"
             # A file of an interrupted run is whole: it got its name last.
             if path.is_file():
-                bar.advance(task, len(group))
+                bar.update(task, advance=len(group), already=bar.tasks[task].fields["already"] + len(group))
             else:
                 _write_landmarks(path, group, signers, seed, advance=lambda: bar.advance(task))
             num_frames += pq.read_metadata(path).num_rows

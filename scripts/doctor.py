@@ -25,9 +25,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="scripts/doctor", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=pathlib.Path, help="folder with train.csv and its parquet files, to be checked")
+    parser.add_argument("--data", type=local, help="folder with train.csv and its parquet files, to be checked")
     parser.add_argument(
-        "--output", type=pathlib.Path, default=pathlib.Path("out"), help="where a run is to write (default: out)"
+        "--output", type=local, default=pathlib.Path("out"), help="where a run is to write (default: out)"
     )
     arguments = parser.parse_args()
     failed = 0
@@ -39,6 +39,12 @@ def main() -> None:
         sys.exit(1)
     run = f"scripts/run_pipeline --data {arguments.data} --output {arguments.output}"
     print(f"\nnothing stands in the way; next: {run if arguments.data else 'scripts/demo'}")
+
+
+def local(text: str) -> pathlib.Path:
+    if "://" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is a URL; only folders on this machine are looked at")
+    return pathlib.Path(text)
 
 
 def examine(data: pathlib.Path | None, output: pathlib.Path) -> Iterator[Finding]:

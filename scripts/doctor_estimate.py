@@ -18,11 +18,11 @@ REFERENCE_RATE = 93e9  # floating-point operations a second, of one core
 _REFERENCE_CORES = 2
 
 # Seconds on the reference machine. Training: a frame takes a part for features and augmentation, and a part that grows
-# with the network. Steps of networks with 0.5, 1.0 and 9.5 million parameters gave the proportion; the fastest epochs
-# of whole trainings of the smaller two, on a shared machine, the scale. Batches of the published size were not tried:
+# with the network. Steps of networks with 0.5, 1.0 and 9.5 million parameters gave the proportion; a whole demo on a
+# shared machine (746 s of training) the scale. Batches of the published size were not tried:
 # their memory is extrapolated.
-_FRAME = 70e-6
-_FRAME_AND_PARAMETER = 92e-12
+_FRAME = 95e-6
+_FRAME_AND_PARAMETER = 125e-12
 _SCORE_SHARE = 0.4  # of a training step: forward only
 _TRAINING_START = 20.0  # importing and compiling TensorFlow
 _FRAMES_CONVERTED = 90_000  # a second; a filtered data set is written at about the same rate

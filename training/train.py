@@ -48,8 +48,8 @@ def train(arguments: argparse.Namespace) -> None:
 
     trainer = Trainer(dataset, config, arguments.output)
     with progress("steps") as bar:
-        task = bar.add_task("training", total=config.optimizer.epochs * trainer.steps_per_epoch, note="")
-        bar.advance(task, trainer.start_epoch * trainer.steps_per_epoch)
+        steps, done = (epochs * trainer.steps_per_epoch for epochs in (config.optimizer.epochs, trainer.start_epoch))
+        task = bar.add_task("training", total=steps, completed=done, already=done, note="")
         for epoch in range(trainer.start_epoch, config.optimizer.epochs):
             summary = trainer.run_epoch(epoch, lambda: bar.advance(task))
             bar.console.print(summary)
