@@ -33,6 +33,11 @@ def hook_of_threads(monkeypatch):
             thread.join(timeout=max(0, patience - time.monotonic()))
 
 
+def as_in_the_foreground():
+    """A shell has what it starts in the background, such as these tests, ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(place):
     """`start(code)` starts a Python process in a group of its own, as a terminal does; it is gone after the test."""
@@ -42,7 +47,8 @@ def start(place):
         environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "scripts")])}
         command = [sys.executable, "-c", code]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.PIPE, "text": True}
-        started.append(subprocess.Popen(command, cwd=place, env=environment, start_new_session=True, **pipes))
+        options = {"cwd": place, "env": environment, "start_new_session": True, "preexec_fn": as_in_the_foreground}
+        started.append(subprocess.Popen(command, **options, **pipes))
         return started[-1]
 
     yield run
