@@ -22,11 +22,19 @@ setup(
     ],
     extras_require={
         "beam": BEAM,
+        # gs:// paths without Beam, which brings it too.
+        "cloud": ["google-cloud-storage>=2.18.2,<4"],
         "train-cpu": [*TRAIN, "tensorflow-cpu>=2.20,<2.22"],
         "train-gpu": [*TRAIN, "tensorflow[and-cuda]>=2.20,<2.22"],
         # On TPUs Keras computes with JAX; tf.data still reads and augments, on the host.
         "train-tpu": [*TRAIN, "tensorflow-cpu>=2.20,<2.22", "jax[tpu]>=0.5,<1"],
         "inference": INFERENCE,
-        "test": ["hypothesis>=6,<7", "mypy>=1.10,<3", "pytest>=8,<10", "ruff>=0.9,<1"],
+        "test": [
+            "gcp-storage-emulator>=2026.7,<2027",
+            "hypothesis>=6,<7",
+            "mypy>=1.10,<3",
+            "pytest>=8,<10",
+            "ruff>=0.9,<1",
+        ],
     },
 )

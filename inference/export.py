@@ -26,7 +26,7 @@ from inference.recognizer import (
     Recognizer,
     without_filler,
 )
-from pipeline import directories, scoring
+from pipeline import directories, scoring, storage
 from pipeline import landmarks as lm
 from pipeline.commands import Parser, UserError, path, run, track
 from pipeline.dataset import Dataset
@@ -77,13 +77,14 @@ def export(arguments: argparse.Namespace) -> None:
     if directories.prepare(arguments.output, request):
         print(f"{arguments.output} is already complete")
         return
-    with tempfile.TemporaryDirectory(dir=arguments.output, prefix=".unchecked-") as name:
+    with tempfile.TemporaryDirectory(prefix="fingerspelling-") as name:
         unchecked = pathlib.Path(name)
         model = trained.load_model()
         convert(model, trained.config.data.max_frames, unchecked, quantize=arguments.quantize)
         report = check(model, trained.config.data.max_frames, unchecked, dataset, quantize=arguments.quantize)
         for file in (MODEL, ARGUMENTS):
-            (unchecked / file).replace(arguments.output / file)
+            with storage.replacing(arguments.output / file) as temporary:
+                shutil.copyfile(unchecked / file, temporary)
     directories.complete(arguments.output, request, report)
     print(
         f"{arguments.output}: {report['bytes'] / 1e6:.1f} MB, checked on {report['sequences']} sequences and"

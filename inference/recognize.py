@@ -7,12 +7,12 @@ The files are in the wide Kaggle layout; a folder means all its parquet files. P
 text and the milliseconds that took.
 """
 
-import pathlib
 import time
 
 from inference.recognizer import Recognizer
 from pipeline import commands, parquet
 from pipeline.commands import Parser, UserError, path, positive, run
+from pipeline.storage import Path
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
         raise UserError(f"{arguments.input} has no rows: nothing to recognise")
 
 
-def _files(source: pathlib.Path) -> list[pathlib.Path]:
+def _files(source: Path) -> list[Path]:
     if source.is_file():
         return [source]
     files = _parquet_files(source)
@@ -46,11 +46,11 @@ def _files(source: pathlib.Path) -> list[pathlib.Path]:
     return files
 
 
-def _is_parquet(place: pathlib.Path) -> bool:
+def _is_parquet(place: Path) -> bool:
     return bool(_parquet_files(place)) or (place.suffix == ".parquet" and place.is_file())
 
 
-def _parquet_files(folder: pathlib.Path) -> list[pathlib.Path]:
+def _parquet_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.parquet")) if folder.is_dir() else []
 
 

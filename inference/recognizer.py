@@ -1,11 +1,10 @@
 """Text from landmarks, with LiteRT and numpy alone."""
 
 import json
-import pathlib
 
 import numpy as np
 
-from pipeline import commands, vocabulary
+from pipeline import commands, storage, vocabulary
 from pipeline import landmarks as lm
 from pipeline.commands import UserError
 
@@ -23,19 +22,17 @@ class Recognizer:
       UserError: the directory has no model, or one that is not this program's.
     """
 
-    def __init__(self, directory: pathlib.Path | str, *, threads: int = 1):
+    def __init__(self, directory: storage.Path | str, *, threads: int = 1):
         from ai_edge_litert.interpreter import Interpreter  # only here: a command that lacks it can say so
 
-        directory = pathlib.Path(directory)
+        directory = storage.path(directory)
         _check_is_export(directory)
         try:
             columns = json.loads((directory / ARGUMENTS).read_text(encoding="utf-8"))["selected_columns"]
-            interpreter = Interpreter(model_path=str(directory / MODEL), num_threads=threads)
+            interpreter = Interpreter(model_content=(directory / MODEL).read_bytes(), num_threads=threads)
             signatures = interpreter.get_signature_list()
         except (OSError, ValueError, LookupError, TypeError) as error:
-            raise UserError(
-                f"{directory} holds no readable model ({commands.reason(error)}): export it again"
-            ) from error
+            raise commands.cannot_read(directory, error, "export it again") from error
         if columns != list(lm.COLUMNS) or not {RECOGNISE, FRAME_LOGITS} <= signatures.keys():
             raise UserError(f"{directory} holds a model of another program or version: export it again")
         self._recognise = interpreter.get_signature_runner(RECOGNISE)
@@ -51,8 +48,8 @@ class Recognizer:
         return self._frame_logits(inputs=columns(landmarks_TxPx2))["outputs"]
 
 
-def _check_is_export(directory: pathlib.Path) -> None:
-    def lacks(place: pathlib.Path) -> list[str]:
+def _check_is_export(directory: storage.Path) -> None:
+    def lacks(place: storage.Path) -> list[str]:
         return [name for name in (ARGUMENTS, MODEL) if not (place / name).is_file()]
 
     if missing := lacks(directory):

@@ -29,6 +29,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from pipeline import storage
+
 # Progress and remarks go to standard error, so that standard output holds only results. In a log file there is no width
 # to fit into: wide enough for every progress line.
 console = Console(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else 120)
@@ -49,10 +51,12 @@ _ADVICE = {
 # The extra of setup.py that brings a package which only some commands need.
 _EXTRAS = {
     "apache_beam": "beam",
+    "distributed": "beam",
     "keras": "train-cpu",
     "tensorflow": "train-cpu",
     "ai_edge_litert": "inference",
     "Levenshtein": "inference",
+    "google-cloud-storage": "cloud",
 }
 
 
@@ -115,14 +119,14 @@ def run(main: Callable[[], None]) -> None:
         print("interrupted: nothing incomplete is marked complete; the same command goes on", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
-        message = _mistake(error)
+        message = mistake(error)
         if message is None:
             raise
         print(f"error: {' '.join(message.splitlines())}", file=sys.stderr)
         sys.exit(1)
 
 
-def _mistake(error: Exception) -> str | None:
+def mistake(error: Exception) -> str | None:
     """The one line of an error that is not a mistake of this program."""
     if isinstance(error, UserError):
         return str(error)
@@ -149,11 +153,24 @@ def reason(error: Exception) -> str:
     return f"{said}: {_ADVICE[number]}" if number in _ADVICE else said
 
 
-def nearby(wrong: pathlib.Path, fits: Callable[[pathlib.Path], bool]) -> str:
+def cannot_read(path: storage.Path, error: Exception, advice: str) -> UserError:
+    """For a file of a directory that this program wrote: `advice` holds where the file is gone or damaged.
+
+    Whatever else keeps one from reading it, no permission or no network, leaves it as good as it was.
+    """
+    if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
+        return UserError(f"cannot read {path}: {reason(error)}")
+    return UserError(f"cannot read {path} ({reason(error)}): {advice}")
+
+
+def nearby(wrong: storage.Path, fits: Callable[[pathlib.Path], bool]) -> str:
     """A remark with the place near `wrong` that fits, or nothing.
 
     Looked at are what has a name like it if there is no `wrong`, otherwise the two folders around it and what is in it.
+    In a bucket nothing is looked at: each look would be a request.
     """
+    if not isinstance(wrong, pathlib.Path):
+        return ""
     try:
         if wrong.exists():
             inside = sorted(wrong.iterdir()) if wrong.is_dir() else []
@@ -167,21 +184,22 @@ def nearby(wrong: pathlib.Path, fits: Callable[[pathlib.Path], bool]) -> str:
     return f" (did you mean {found}?)" if found else ""
 
 
-def what_is_there(wrong: pathlib.Path) -> str:
+def what_is_there(wrong: storage.Path) -> str:
     """In words, what stands where a directory was expected."""
-    if wrong.is_symlink() and not wrong.exists():
+    if isinstance(wrong, pathlib.Path) and wrong.is_symlink() and not wrong.exists():
         return f"a link to {wrong.readlink()}, which is not there"
     return "a file, not a directory" if wrong.exists() else "no such file or directory"
 
 
-def path(text: str) -> pathlib.Path:
-    """A path on this machine, for argparse; `~` is one's home."""
+def path(text: str) -> storage.Path:
+    """A path on this machine, in which `~` is one's home, or a gs:// URL; for argparse."""
     if not text:
         raise argparse.ArgumentTypeError("the path is empty (a variable that is not set?)")
-    if "://" in text:
-        raise argparse.ArgumentTypeError(f"{text!r} is a URL; only paths on this machine are supported so far")
     try:
-        return pathlib.Path(text).expanduser()
+        found = storage.path(text)
+        return found.expanduser() if isinstance(found, pathlib.Path) else found
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     except RuntimeError as error:
         raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
 

@@ -13,22 +13,23 @@ import collections
 import dataclasses
 import importlib.metadata
 import json
-import pathlib
 import platform
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
+import isal
 import numpy as np
 
-from pipeline import commands, directories, records, statistics, vocabulary
+from pipeline import accounts, commands, directories, records, statistics, storage, vocabulary
 from pipeline import landmarks as lm
 from pipeline.commands import UserError
 from pipeline.features import NUM_FEATURES
 from pipeline.sequences import Sequence
-from pipeline.sharding import RecordFile, RecordName, ShardReport
+from pipeline.sharding import SHARDS, RecordFile, RecordName, ShardReport
 from pipeline.splits import SPLITS, TRAIN
+from pipeline.storage import Path
 
 KIND = "dataset"
 TASK = "fingerspelling"
@@ -37,57 +38,33 @@ REJECTED = "rejected.jsonl"
 
 
 def finish(
-    directory: pathlib.Path,
+    directory: Path,
     request: directories.Request,
     reports: list[ShardReport],
     *,
-    participants: Mapping[int, str],
     content: Mapping[str, Any],
     rejected_name: str = REJECTED,
 ) -> dict[str, Any]:
     """Folds the reports, in the order of the plan, and marks the directory complete. Returns its manifest.
 
     Args:
-      participants: the split of each signer.
       content: what else the manifest holds.
       rejected_name: the file that lists what was rejected.
 
     Raises:
       UserError: there is nothing to train on.
     """
-    counts = dict.fromkeys(SPLITS, 0)
-    for report in reports:
-        for record_file in report.files:
-            counts[record_file.split] += record_file.sequences
-    written = sum(counts.values())
-    read = sum(report.read for report in reports)
-    reasons: collections.Counter[str] = sum((report.reasons for report in reports), collections.Counter())
-    if read != written + reasons.total():
-        raise RuntimeError(f"{read} sequences read, but {written} written and {reasons.total()} rejected")
-    if not counts[TRAIN]:
-        found = "".join(f", {count} {reason}" for reason, count in sorted(reasons.items()))
+    folds = folded(reports)
+    if not folds["splits"][TRAIN]["sequences"]:
+        found = "".join(f", {count} {reason}" for reason, count in folds["rejected"].items())
         raise UserError(
-            f"no sequence to train on: {read} read, {written} written{found}; {directory} stays incomplete, its reports"
-            " say why"
+            f"no sequence to train on: {folds['read']} read, {folds['written']} written{found}; {directory} stays"
+            " incomplete, its reports say why"
         )
-
-    moments = statistics.merge(report.moments for report in reports)
     with directories.failures_named(directory):
-        directories.write_json(
-            directory / STATISTICS,
-            {
-                "mean": moments.feature_mean.tolist(),
-                "std": moments.feature_std.tolist(),
-                "count": moments.count.astype(int).tolist(),
-            },
-        )
-        with (
-            directories.replacing(directory / rejected_name) as temporary,
-            temporary.open("w", encoding="utf-8") as file,
-        ):
-            for report in reports:
-                for rejected in report.rejected:
-                    file.write(json.dumps(rejected, ensure_ascii=False, sort_keys=True) + "\n")
+        directories.write_json(directory / STATISTICS, folded_statistics(reports))
+        with storage.replacing(directory / rejected_name) as temporary:
+            temporary.write_text(rejected_lines(reports), encoding="utf-8")
         directories.complete(
             directory,
             request,
@@ -95,28 +72,57 @@ def finish(
                 "task": TASK,
                 "points": lm.POINT_NAMES,
                 "vocabulary": vocabulary.CHARACTERS,
-                "splits": {
-                    split: {
-                        "sequences": counts[split],
-                        "participants": sorted(who for who, where in participants.items() if where == split),
-                    }
-                    for split in SPLITS
-                },
-                "content": directories.fingerprint(
-                    [TASK, *([file.name, file.records_sha256] for report in reports for file in report.files)]
-                ),
-                "read": read,
-                "written": written,
-                "rejected": dict(sorted(reasons.items())),
-                "infinite_values": sum(report.infinite_values for report in reports),
-                "shards": [report.summary() for report in reports],
+                "rejected_file": rejected_name,
                 "command": shlex.join(sys.orig_argv),
                 "versions": {"python": platform.python_version()}
-                | {name: importlib.metadata.version(name) for name in ("numpy", "pyarrow", "isal")},
+                | {name: importlib.metadata.version(name) for name in ("numpy", "pyarrow", "isal")}
+                | {"isa-l": isal.ISAL_VERSION},  # another one may compress to other bytes
             }
+            | folds
             | dict(content),
         )
     return directories.read_manifest(directory, KIND)
+
+
+def folded(reports: list[ShardReport]) -> dict[str, Any]:
+    """What the manifest tells of the reports."""
+    sequences = [each for report in reports for each in report.sequences]
+    read = sum(report.read for report in reports)
+    reasons: collections.Counter[str] = sum((report.reasons for report in reports), collections.Counter())
+    if len({each.sequence_id for each in sequences}) < len(sequences):
+        raise RuntimeError("a sequence was written twice")
+    if read != len(sequences) + reasons.total():
+        raise RuntimeError(f"{read} sequences read, but {len(sequences)} written and {reasons.total()} rejected")
+    return {
+        "splits": accounts.by_split(sequences),
+        "overlap": accounts.overlap(sequences),
+        "content": directories.fingerprint(
+            [TASK, *([file.name, file.records_sha256] for report in reports for file in report.files)]
+        ),
+        "bytes_read": sum(report.bytes_read for report in reports),
+        "bytes_written": sum(file.bytes for report in reports for file in report.files),
+        "read": read,
+        "written": len(sequences),
+        "rejected": dict(sorted(reasons.items())),
+        "infinite_values": sum(report.infinite_values for report in reports),
+        "shards": [report.summary() for report in reports],
+    }
+
+
+def folded_statistics(reports: list[ShardReport]) -> dict[str, list[float]]:
+    """Mean, standard deviation and count of each feature; of floating-point sums the order of the reports decides."""
+    moments = statistics.merge(report.moments for report in reports)
+    return {
+        "mean": moments.feature_mean.tolist(),
+        "std": moments.feature_std.tolist(),
+        "count": moments.count.astype(int).tolist(),
+    }
+
+
+def rejected_lines(reports: list[ShardReport]) -> str:
+    """A line of JSON for each sequence that was rejected."""
+    rejected = [each for report in reports for each in report.rejected]
+    return "".join(json.dumps(each, ensure_ascii=False, sort_keys=True) + "\n" for each in rejected)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,18 +133,18 @@ class Dataset:
       mean, std: (600,) float32, of the training split's features; std is never 0.
     """
 
-    path: pathlib.Path
+    path: Path
     manifest: dict[str, Any]
     mean: np.ndarray
     std: np.ndarray
 
     @classmethod
-    def open(cls, path: pathlib.Path | str) -> Self:
+    def open(cls, path: Path | str) -> Self:
         """Raises `UserError` for a directory that is no dataset, unfinished, or of other points, labels or version.
 
         And for one whose record files are not those that the manifest tells of, by their sizes.
         """
-        path = pathlib.Path(path)
+        path = storage.path(path)
         manifest = directories.read_manifest(path, KIND, needed=("task", "splits", "content", "shards"))
         for key, wanted, words in (
             ("task", TASK, "task"),
@@ -148,9 +154,15 @@ class Dataset:
             if manifest.get(key) != wanted:
                 raise UserError(f"{path} was made for another {words} than this program's: convert the data again")
         found = cls(path, manifest, *read_statistics(path / STATISTICS))
-        for split in SPLITS:
-            for file in found.record_files(split):
-                _check_size(RecordName.parse(file.name).path(path), file.bytes)
+        sizes = storage.file_sizes(path / SHARDS)
+        try:
+            files = [file for split in SPLITS for file in found.record_files(split)]
+            places = [RecordName.parse(file.name).path(path) for file in files]
+        except (LookupError, TypeError, ValueError) as error:
+            said = f"{path / directories.MANIFEST} is damaged, or of another version of this program ({error})"
+            raise UserError(f"{said}: make the data set again") from error
+        for file, place in zip(files, places, strict=True):
+            _check_size(place, sizes.get(file.name), file.bytes)
         return found
 
     @property
@@ -168,7 +180,7 @@ class Dataset:
         return self.manifest["splits"][split]["sequences"]
 
     def participants(self, split: str) -> list[int]:
-        """The signers that belong to `split`."""
+        """The signers of the sequences in `split`."""
         return self.manifest["splits"][split]["participants"]
 
     def record_files(self, split: str) -> list[RecordFile]:
@@ -180,29 +192,39 @@ class Dataset:
         """Yields the sequences of `split` in the order of the plan, every checksum verified.
 
         Raises:
-          UserError: a record file is missing or damaged, or holds another number of sequences than the manifest says.
+          UserError: a record file is missing, damaged or another than the manifest says. A file's own SHA-256 is known
+            only when all of it was read: who stops before has the checksums of the records alone.
         """
         for file in self.record_files(split):
-            yield from self.read_file(file)
+            yield from self.read_file(file, cached=True)
 
-    def read_file(self, file: RecordFile) -> Iterator[Sequence]:
-        """Yields the sequences of one record file. Raises as `read` does."""
+    def read_file(self, file: RecordFile, *, cached: bool = False) -> Iterator[Sequence]:
+        """Yields the sequences of one record file. Raises as `read` does.
+
+        Args:
+          cached: whether to copy one that is in a bucket to this machine, for the next time: see `storage.cached`.
+        """
         path = RecordName.parse(file.name).path(self.path)
+        if cached:
+            try:
+                path = storage.cached(path, file.file_sha256)
+            except OSError as error:
+                raise UserError(f"cannot copy {path} to {storage.cache()}: {commands.reason(error)}") from error
         count = 0
-        for sequence in records.read_sequences(path):
+        for sequence in records.read_sequences(path, file_sha256=file.file_sha256):
             count += 1
             yield sequence
         if count != file.sequences:
             raise UserError(f"{path} has {count} sequences, the manifest says {file.sequences}: {records.MAKE_AGAIN}")
 
 
-def read_statistics(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
+def read_statistics(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation, (600,) float32 each, or a `UserError` that names the file."""
     figures = directories.read_json(path)
     return _statistic(path, figures, "mean"), _statistic(path, figures, "std")
 
 
-def _statistic(path: pathlib.Path, figures: dict[str, Any], name: str) -> np.ndarray:
+def _statistic(path: Path, figures: dict[str, Any], name: str) -> np.ndarray:
     try:
         values = np.array(figures[name], np.float32)
     except (LookupError, TypeError, ValueError):
@@ -214,11 +236,9 @@ def _statistic(path: pathlib.Path, figures: dict[str, Any], name: str) -> np.nda
     return values
 
 
-def _check_size(file: pathlib.Path, expected: int) -> None:
-    try:
-        size = file.stat().st_size
-    except OSError as error:
-        raise UserError(f"cannot read {file} ({commands.reason(error)}): {records.MAKE_AGAIN}") from error
+def _check_size(file: Path, size: int | None, expected: int) -> None:
+    if size is None:
+        raise UserError(f"{file} is not there: {records.MAKE_AGAIN}")
     if size != expected:
         raise UserError(
             f"{file} has {size} bytes, the manifest says {expected}: cut short, or another data set's;"

@@ -3,7 +3,7 @@
 Every stage writes one directory. `request.json` is written first: the kind of directory and what was asked for (options
 and the fingerprints of the inputs). `manifest.json` is written last; a directory without it is incomplete, and readers
 refuse it. The same request finds a complete directory done; another request never overwrites it. One process at a time
-works on a directory.
+works on a directory, as far as one machine can tell: of one in a bucket nothing tells.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ from typing import Any
 
 from pipeline import commands
 from pipeline.commands import UserError
+from pipeline.storage import GsPath, Path, replacing
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -54,7 +55,7 @@ def fingerprint(data: Any) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
-def prepare(directory: pathlib.Path, request: Request) -> bool:
+def prepare(directory: Path, request: Request) -> bool:
     """Claims `directory` for `request`. Returns whether it is already complete.
 
     Raises:
@@ -83,8 +84,10 @@ def prepare(directory: pathlib.Path, request: Request) -> bool:
 _claimed: dict[pathlib.Path, int] = {}
 
 
-def _claim(directory: pathlib.Path) -> None:
+def _claim(directory: Path) -> None:
     """Raises `UserError` where another process works on `directory`; a process that is gone works on nothing."""
+    if isinstance(directory, GsPath):
+        return
     place = directory.resolve()
     if place in _claimed:
         return
@@ -102,15 +105,15 @@ def _claim(directory: pathlib.Path) -> None:
         _claimed[place] = descriptor
 
 
-def complete(directory: pathlib.Path, request: Request, content: dict[str, Any]) -> None:
+def complete(directory: Path, request: Request, content: dict[str, Any]) -> None:
     """Marks `directory` complete by writing its manifest: the request, its fingerprint, and `content`."""
     manifest = request.as_json() | {"fingerprint": request.fingerprint} | content
     write_json(directory / MANIFEST, manifest)
-    if (claim := _claimed.pop(directory.resolve(), None)) is not None:
+    if isinstance(directory, pathlib.Path) and (claim := _claimed.pop(directory.resolve(), None)) is not None:
         os.close(claim)
 
 
-def read_manifest(directory: pathlib.Path, kind: str, *, needed: Iterable[str] = ()) -> dict[str, Any]:
+def read_manifest(directory: Path, kind: str, *, needed: Iterable[str] = ()) -> dict[str, Any]:
     """The manifest of a complete directory of this kind and schema version, or a `UserError` that says what to do.
 
     Args:
@@ -135,30 +138,34 @@ def read_manifest(directory: pathlib.Path, kind: str, *, needed: Iterable[str] =
     return manifest
 
 
-def read_json(path: pathlib.Path) -> dict[str, Any]:
+def read_request(directory: Path) -> Request:
+    """What `directory` was claimed for."""
+    data = read_json(directory / REQUEST)
+    return Request(data["kind"], data["settings"])
+
+
+def read_json(path: Path) -> dict[str, Any]:
     """A JSON object of a directory, or a `UserError` naming the file."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(data, dict):
             raise ValueError("no JSON object")
-    except PermissionError as error:
-        raise UserError(f"cannot read {path}: {commands.reason(error)}") from error
     except (OSError, ValueError) as error:
-        again = f"{path.parent} is damaged, delete it and make it again"
-        raise UserError(f"cannot read {path} ({commands.reason(error)}): {again}") from error
+        advice = f"{path.parent} is damaged, delete it and make it again"
+        raise commands.cannot_read(path, error, advice) from error
     return data
 
 
-def sha256_of(path: pathlib.Path) -> str:
+def sha256_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def check_file(path: pathlib.Path, sha256: str) -> None:
+def check_file(path: Path, sha256: str) -> None:
     """Raises `UserError` where a file of a complete directory is not the one that its manifest tells of."""
     try:
         found = sha256_of(path)
     except OSError as error:
-        raise UserError(f"cannot read {path} ({commands.reason(error)}): make {path.parent} again") from error
+        raise commands.cannot_read(path, error, f"make {path.parent} again") from error
     if found != sha256:
         raise UserError(
             f"{path} is not the file that {MANIFEST} tells of: it was cut short, changed or replaced; make"
@@ -166,32 +173,13 @@ def check_file(path: pathlib.Path, sha256: str) -> None:
         )
 
 
-def write_json(path: pathlib.Path, data: Any) -> None:
+def write_json(path: Path, data: Any) -> None:
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 @contextlib.contextmanager
-def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields a temporary name beside `path` and renames it in place at the end; on an error `path` stays as it was.
-
-    An `OSError` that names no file, or the temporary one, names `path`.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        # Arrow's have no number: Python shows those by their text alone, and only without a name.
-        if error.errno is not None and error.filename in (None, str(temporary)):
-            error.filename, error.filename2 = str(path), None
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def failures_named(directory: pathlib.Path) -> Iterator[None]:
+def failures_named(directory: Path) -> Iterator[None]:
     """What the system refuses within the block becomes a `UserError` that names `directory`."""
     try:
         yield
@@ -207,7 +195,7 @@ def _kind(data: dict[str, Any]) -> str:
     return _with_article(str(data.get("kind") or "directory of another program"))
 
 
-def _expected(kind: str, wrong: pathlib.Path) -> str:
+def _expected(kind: str, wrong: Path) -> str:
     """The end of a message about a directory that is not of `kind`: what makes one, and where there is one nearby."""
     made_by = f", which {_MADE_BY[kind]} makes" if kind in _MADE_BY else ""
     nearby = commands.nearby(wrong, lambda path: _is_complete(path, kind))

@@ -9,19 +9,22 @@ split is copied whole. The result is a dataset like any other, with its own stat
 import argparse
 import collections
 import dataclasses
+import functools
 import math
-import os
-import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
-from pipeline import commands, dataset, directories, score_table, sharding
+from pipeline import commands, dataset, directories, runners, score_table
 from pipeline.commands import UserError
 from pipeline.dataset import Dataset
+from pipeline.runners import Runner
 from pipeline.score_table import Row
-from pipeline.sharding import Shard, ShardWriter
+from pipeline.sequences import Sequence
+from pipeline.sharding import Shard, ShardReport, ShardWriter
 from pipeline.splits import SPLITS, TEST, TRAIN
+from pipeline.storage import Path
 
 DROPPED = "dropped.jsonl"
 LOW_SCORE = "low_score"
@@ -56,37 +59,52 @@ def choose_threshold(scores: Iterable[float]) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class FilterShard:
-    """Makes one shard of `output` from the record files of the same shard of `parent`."""
+    """Makes one shard of `output` from the record files of the same shard of `parent`.
 
-    parent: pathlib.Path
-    scores: pathlib.Path
-    output: pathlib.Path
+    A worker reads parent and scores itself; `fingerprint` and `scores_sha256` say which.
+    """
+
+    parent: Path
+    scores: Path
+    output: Path
     threshold: float
+    fingerprint: str
+    scores_sha256: str
 
     def __call__(self, shard: Shard) -> None:
         """Raises `UserError` for a sequence without a score, or one scored as something else."""
-        parent = Dataset.open(self.parent)
-        rows = score_table.read(self.scores)
+        parent, rows = _read(self.parent, self.scores, self.fingerprint, self.scores_sha256)
         with ShardWriter(self.output, shard) as writer:
             for split in SPLITS:
                 for file in parent.record_files(split):
                     if file.name not in shard.files:
                         continue
                     for sequence in parent.read_file(file):
-                        row = _row(rows, self.scores, sequence.sequence_id, split, sequence.label)
+                        row = _row(rows, self.scores, sequence, split)
                         if split == TEST or row.score >= self.threshold:
                             writer.write(split, sequence)
                         else:
                             writer.reject(row.sequence_id, LOW_SCORE, **_why(row))
 
 
-def _row(rows: dict[int, Row], table: pathlib.Path, sequence_id: int, split: str, label: str) -> Row:
-    row = rows.get(sequence_id)
+@functools.lru_cache(maxsize=1)  # a worker makes many shards of one data set
+def _read(parent: Path, scores: Path, fingerprint: str, scores_sha256: str) -> tuple[Dataset, dict[int, Row]]:
+    source = Dataset.open(parent)
+    if source.fingerprint != fingerprint or directories.sha256_of(scores) != scores_sha256:
+        raise UserError(f"{parent} or {scores} changed while it was filtered, or a worker sees others: start again")
+    return source, score_table.read(scores)
+
+
+def _row(rows: dict[int, Row], table: Path, sequence: Sequence, split: str) -> Row:
+    row = rows.get(sequence.sequence_id)
     if row is None:
-        raise UserError(f"{table} has no score of sequence {sequence_id}: score the dataset again")
-    if (row.split, row.target) != (split, label):
+        raise UserError(f"{table} has no score of sequence {sequence.sequence_id}: score the dataset again")
+    scored = (row.target, row.split, row.participant_id, row.num_frames)
+    known = (sequence.label, split, sequence.participant_id, sequence.num_frames)
+    if scored != known:
+        told = "{!r} in {}, by signer {}, {} frames"
         raise UserError(
-            f"{table}: sequence {sequence_id} is {row.target!r} in {row.split}, in the dataset {label!r} in {split}:"
+            f"{table}: sequence {row.sequence_id} is {told.format(*scored)}, in the dataset {told.format(*known)}:"
             " score the dataset again"
         )
     return row
@@ -97,9 +115,7 @@ def _why(row: Row) -> dict:
     return {name: getattr(row, name) for name in names}
 
 
-def filter_dataset(
-    parent: pathlib.Path, scores: pathlib.Path, output: pathlib.Path, *, threshold: float | None, workers: int
-) -> None:
+def filter_dataset(parent: Path, scores: Path, output: Path, *, threshold: float | None, runner: Runner) -> None:
     """Makes the dataset `output`; finds a complete one done.
 
     Args:
@@ -114,6 +130,7 @@ def filter_dataset(
         raise UserError(f"{scores} holds the scores of another dataset than {parent}: score this one (training.score)")
     table = scores / score_table.FILE_NAME
     rows = score_table.read(table)
+    scores_sha256 = directories.sha256_of(table)
     _check_rows(rows, table, source)
     chosen = "given" if threshold is not None else "chosen from the training scores"
     if threshold is None:
@@ -127,9 +144,11 @@ def filter_dataset(
             "from": "filter",
             "task": dataset.TASK,
             "parent": source.fingerprint,
-            "scores_sha256": directories.sha256_of(table),
+            "scores_sha256": scores_sha256,
             "threshold": threshold,
             "threshold_was": chosen,
+            "files": {file["name"]: file["bytes"] for shard in source.manifest["shards"] for file in shard["files"]},
+            "shards": [[file["name"] for file in shard["files"]] for shard in source.manifest["shards"]],
         },
     )
     if directories.prepare(output, request):
@@ -137,35 +156,40 @@ def filter_dataset(
         return
     from pipeline import transforms  # Apache Beam takes seconds to import: only when there is work to do
 
-    groups = [[file["name"] for file in shard["files"]] for shard in source.manifest["shards"]]
-    shards = sharding.shards_of(request, groups)
-    transforms.make_shards(
-        FilterShard(parent, table, output, threshold), shards, directory=output, workers=workers, title="filtering"
+    reports = transforms.make_shards(
+        FilterShard(parent, table, output, threshold, source.fingerprint, scores_sha256),
+        request,
+        directory=output,
+        runner=runner,
+        sequences=len(rows),
+        title="filtering",
     )
-    reports = sharding.read_reports(output, shards)
-    dropped = [row for report in reports for row in report.rejected]
-    participants = {who: split for split in SPLITS for who in source.participants(split)}
-    by_participant = collections.Counter(row["participant_id"] for row in dropped)
-    content = {
-        "parent": {"path": str(parent), "fingerprint": source.fingerprint},
-        "dropped": {split: sum(row["split"] == split for row in dropped) for split in SPLITS},
-        "dropped_by_participant": {str(who): by_participant[who] for who in sorted(participants)},
-    }
-    dataset.finish(output, request, reports, participants=participants, content=content, rejected_name=DROPPED)
+    content = {"parent": {"path": str(parent), "fingerprint": source.fingerprint}} | _accounts(reports, rows)
+    dataset.finish(output, request, reports, content=content, rejected_name=DROPPED)
     print(_summary(output, threshold, chosen, source))
 
 
-def _check_rows(rows: dict[int, Row], table: pathlib.Path, source: Dataset) -> None:
+def _accounts(reports: Iterable[ShardReport], rows: Mapping[int, Row]) -> dict[str, Any]:
+    """How many were dropped of each split, and of each signer how many there were, and were dropped for each reason."""
+    dropped = [each for report in reports for each in report.rejected]
+    read = collections.Counter(row.participant_id for row in rows.values())
+    reasons = collections.Counter((each["participant_id"], each["reason"]) for each in dropped)
+    return {
+        "dropped": {split: sum(each["split"] == split for each in dropped) for split in SPLITS},
+        "dropped_by_participant": {
+            str(who): {"read": read[who], LOW_SCORE: reasons[who, LOW_SCORE]} for who in sorted(read)
+        },
+    }
+
+
+def _check_rows(rows: dict[int, Row], table: Path, source: Dataset) -> None:
     """With this, and a score of every sequence, which the shards check, no score is left over."""
     total = sum(source.count(split) for split in SPLITS)
     if len(rows) != total:
         raise UserError(f"{table} has {len(rows)} scores, the dataset {total} sequences: score the dataset again")
-    bad = next((row for row in rows.values() if not math.isfinite(row.score)), None)
-    if bad:
-        raise UserError(f"{table}: the score of sequence {bad.sequence_id} is {bad.score}: score the dataset again")
 
 
-def _summary(output: pathlib.Path, threshold: float, chosen: str, source: Dataset) -> str:
+def _summary(output: Path, threshold: float, chosen: str, source: Dataset) -> str:
     result = Dataset.open(output)
     kept = ", ".join(f"{result.count(split):,} of {source.count(split):,} {split}" for split in SPLITS)
     return (
@@ -188,11 +212,10 @@ def main() -> None:
         metavar="auto|SCORE",
         help="drop what scores below this; auto: from the distribution of the training scores",
     )
-    parser.add_argument(
-        "--workers", type=commands.positive, default=os.cpu_count() or 1, help="processes to filter with"
-    )
+    runners.add_options(parser)
     args = parser.parse_args()
-    filter_dataset(args.dataset, args.scores, args.output, threshold=args.threshold, workers=args.workers)
+    runner = runners.chosen(args, places=(args.dataset, args.scores, args.output))
+    filter_dataset(args.dataset, args.scores, args.output, threshold=args.threshold, runner=runner)
 
 
 def _threshold(text: str) -> float | None:
@@ -208,4 +231,7 @@ def _threshold(text: str) -> float | None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    # By its own name: what is defined in `__main__` is not found there by the workers.
+    from pipeline import filter as module
+
+    commands.run(module.main)

@@ -2,15 +2,18 @@
 
 import csv
 import dataclasses
+import functools
 import hashlib
 import io
 import json
 import pathlib
 import posixpath
 import re
+from collections.abc import Iterator, Sequence
 
 from pipeline import commands, vocabulary
 from pipeline.commands import UserError
+from pipeline.storage import Path
 
 FILE_NAME = "train.csv"
 CHARACTER_MAP = "character_to_prediction_index.json"
@@ -19,70 +22,102 @@ _COLUMNS = ("path", "sequence_id", "participant_id", "phrase")
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One row: a sequence, the parquet file that holds it (relative to the data directory), its signer and label."""
+    """One row: a sequence, the parquet file that holds it (relative to the data directory), its signer and label.
+
+    `source` is the metadata file's name without its ending.
+    """
 
     path: str
     sequence_id: int
     participant_id: int
     label: str
+    source: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Metadata:
-    """Attributes:
-    source: the metadata file's name without its ending.
-    sha256: of the metadata file's bytes.
-    entries: by sequence id, in the order of the rows.
+    """What one or several metadata files say.
+
+    Attributes:
+      sha256: of each file's bytes, by its name.
+      entries: by sequence id, in the order of the files and their rows.
     """
 
-    source: str
-    sha256: str
+    sha256: dict[str, str]
     entries: dict[int, Entry]
+
+    @functools.cached_property
+    def by_path(self) -> dict[str, list[Entry]]:
+        """The sequences of each parquet file."""
+        found: dict[str, list[Entry]] = {}
+        for entry in self.entries.values():
+            found.setdefault(entry.path, []).append(entry)
+        return found
 
     @property
     def paths(self) -> list[str]:
         """The parquet files named, sorted."""
-        return sorted({entry.path for entry in self.entries.values()})
+        return sorted(self.by_path)
 
     @property
     def participants(self) -> list[int]:
         return sorted({entry.participant_id for entry in self.entries.values()})
 
 
-def read(data: pathlib.Path, name: str = FILE_NAME) -> Metadata:
-    """Reads `data/name` and checks the character map beside it, if there is one.
+def read(data: Path, names: Sequence[str] = (FILE_NAME,)) -> Metadata:
+    """Reads the files `names` of `data`, and checks the character map beside them, if there is one.
 
     Raises:
-      UserError: no such file; a column is missing; a bad id; a sequence listed twice; a path that leaves `data`; no
-        rows; a character map that is not this project's vocabulary.
+      UserError: no such file; a column is missing; a bad id; a sequence listed twice, in one file or in two; a path
+        that leaves `data`; no rows; a character map that is not this project's vocabulary.
     """
     if not data.is_dir():
-        raise UserError(f"{data}: {commands.what_is_there(data)}; {_expected(data, name)}")
-    file = data / name
+        raise UserError(f"{data}: {commands.what_is_there(data)}; {_expected(data, names[0])}")
+    stems = [pathlib.PurePath(name).stem for name in names]
+    if len(set(stems)) < len(stems):
+        raise UserError(f"metadata files {', '.join(names)}: two have the same name, which is to tell them apart")
+    sha256: dict[str, str] = {}
+    entries: dict[int, Entry] = {}
+    places: dict[int, str] = {}
+    for name in names:
+        content = _read_bytes(data, name)
+        sha256[name] = hashlib.sha256(content).hexdigest()
+        for entry, line in _entries(data / name, content):
+            if entry.sequence_id in entries:
+                raise UserError(
+                    f"{data / name}, line {line}: sequence {entry.sequence_id} is also on {places[entry.sequence_id]}:"
+                    " delete one"
+                )
+            entries[entry.sequence_id] = entry
+            places[entry.sequence_id] = f"line {line} of {name}"
+    _check_characters(data / CHARACTER_MAP)
+    return Metadata(sha256, entries)
+
+
+def _read_bytes(data: Path, name: str) -> bytes:
     try:
-        content = file.read_bytes()
-        text = content.decode("utf-8-sig")
+        return (data / name).read_bytes()
     except FileNotFoundError:
         raise UserError(f"{data} has no {name}: {_expected(data, name)}") from None
     except OSError as error:
-        raise UserError(f"cannot read {file}: {commands.reason(error)}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file} is not UTF-8 text ({error}): save it as UTF-8") from error
-    _check_characters(data / CHARACTER_MAP)
-    return Metadata(file.stem, hashlib.sha256(content).hexdigest(), _entries(file, text))
+        raise UserError(f"cannot read {data / name}: {commands.reason(error)}") from error
 
 
-def _expected(data: pathlib.Path, name: str) -> str:
+def _expected(data: Path, name: str) -> str:
     """The end of a message about `data` that is no data directory: what is expected, and where it may be."""
     packed = [file for file in (data, data / f"{name}.zip") if file.suffix == ".zip" and file.is_file()]
     found = f" (unpack {packed[0]})" if packed else commands.nearby(data, lambda path: (path / name).is_file())
     return f"expected a data directory in the Kaggle layout{found}"
 
 
-def _entries(file: pathlib.Path, text: str) -> dict[int, Entry]:
+def _entries(file: Path, content: bytes) -> Iterator[tuple[Entry, int]]:
+    """Yields the rows, at least one, with the numbers of their lines."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is not UTF-8 text ({error}): save it as UTF-8") from error
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    entries: dict[int, Entry] = {}
-    lines: dict[int, int] = {}
+    some = False
     try:
         _check_columns(file, list(reader.fieldnames or ()))
         for values in reader:
@@ -90,26 +125,24 @@ def _entries(file: pathlib.Path, text: str) -> dict[int, Entry]:
             if None in values or None in values.values():
                 expected = len(reader.fieldnames or ())
                 raise UserError(f"{where}: expected {expected} fields, as in the header: is the file whole?")
-            entry = Entry(
-                _path(values["path"], where),
-                _id(values["sequence_id"], "sequence_id", where),
-                _id(values["participant_id"], "participant_id", where),
-                values["phrase"],
+            some = True
+            yield (
+                Entry(
+                    _path(values["path"], where),
+                    _id(values["sequence_id"], "sequence_id", where),
+                    _id(values["participant_id"], "participant_id", where),
+                    values["phrase"],
+                    file.stem,
+                ),
+                reader.line_num,
             )
-            if entry.sequence_id in entries:
-                raise UserError(
-                    f"{where}: sequence {entry.sequence_id} is also on line {lines[entry.sequence_id]}: delete one"
-                )
-            entries[entry.sequence_id] = entry
-            lines[entry.sequence_id] = reader.line_num
     except csv.Error as error:
         raise UserError(f"{file}, line {reader.line_num}: {error}") from error
-    if not entries:
+    if not some:
         raise UserError(f"{file} lists no sequences: is the file whole?")
-    return entries
 
 
-def _check_columns(file: pathlib.Path, found: list[str]) -> None:
+def _check_columns(file: Path, found: list[str]) -> None:
     missing = [column for column in _COLUMNS if column not in found]
     if "phrase" in missing and "sign" in found:
         raise UserError(
@@ -138,7 +171,7 @@ def _id(text: str, column: str, where: str) -> int:
     return int(text)
 
 
-def _check_characters(file: pathlib.Path) -> None:
+def _check_characters(file: Path) -> None:
     if not file.exists():
         return
     try:

@@ -9,7 +9,6 @@ the framing that of tensorflow/core/lib/io/record_writer.h. The same records mak
 
 import contextlib
 import hashlib
-import pathlib
 import struct
 from collections.abc import Iterator
 from typing import Self
@@ -18,13 +17,14 @@ import google_crc32c
 import numpy as np
 from isal import isal_zlib
 
-from pipeline import commands, directories
+from pipeline import commands, storage
 from pipeline import landmarks as lm
 from pipeline.commands import UserError
 from pipeline.sequences import Sequence
+from pipeline.storage import Path
 
 _FLOATS = np.dtype("<f4")
-_BYTES_LIST, _INT64_LIST = 1, 3  # field numbers of the message Feature; 2 is a float list, which we never write
+_BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3  # field numbers of the message Feature; we write no float lists
 _KINDS = {
     "label": _BYTES_LIST,
     "landmarks": _BYTES_LIST,
@@ -34,10 +34,11 @@ _KINDS = {
     "source": _BYTES_LIST,
 }
 
-# The file's bytes depend on these three: level 1 of python-isal gives the same bytes on every CPU.
+# The file's bytes depend on these two, and on the records being compressed one by one: level 1 of python-isal gives
+# the same bytes on every CPU.
 _LEVEL = 1
 _GZIP = 16 + isal_zlib.MAX_WBITS  # zlib's way to ask for a gzip header: it has no name and no time
-_CHUNK = 1 << 20  # 1 MiB compressed at a time
+_CHUNK = 1 << 20  # 1 MiB read at a time
 
 # What to do about a record file that cannot be used. A data set with a manifest would be taken for complete.
 MAKE_AGAIN = "delete it and its data set's manifest.json, then run the command that made it: it makes what is missing"
@@ -53,7 +54,7 @@ def encode(sequence: Sequence) -> bytes:
         "sequence_id": sequence.sequence_id,
         "source": sequence.source.encode(),
     }
-    return _field(1, b"".join(_field(1, _entry(name, value)) for name, value in values.items()))
+    return b"".join(_field(1, *(part for name, value in values.items() for part in _field(1, *_entry(name, value)))))
 
 
 def decode(record: bytes) -> Sequence:
@@ -77,6 +78,26 @@ def decode(record: bytes) -> Sequence:
     return Sequence(landmarks, label.decode(), sequence_id, participant_id, source.decode())
 
 
+def float_lists(record: bytes) -> dict[str, np.ndarray]:
+    """The float32 lists of another program's Example, by their names; other features are passed over.
+
+    Raises:
+      ValueError: it is no Example as TensorFlow writes it.
+    """
+    lists: dict[str, np.ndarray] = {}
+    for features in _fields(record, 1):
+        for entry in _fields(features, 1):
+            key, feature = _split_fields(entry, (1, 2))
+            if feature[:1] != bytes([_FLOAT_LIST << 3 | 2]):
+                continue
+            if key.decode() in lists:
+                raise ValueError(f"feature {key.decode()} is there twice")
+            (values,) = _split_fields(feature, (_FLOAT_LIST,))
+            packed = _split_fields(values, (1,))[0] if values else b""
+            lists[key.decode()] = np.frombuffer(packed, _FLOATS)
+    return lists
+
+
 class RecordWriter:
     """Writes one GZIP TFRecord file: to a temporary name, renamed when the `with` block ends without an exception.
 
@@ -89,19 +110,18 @@ class RecordWriter:
       UserError: the file cannot be written.
     """
 
-    def __init__(self, path: pathlib.Path):
+    def __init__(self, path: Path):
         self.path = path
         self.count = 0
         self.size = 0
         self._records_hash = hashlib.sha256()
         self._file_hash = hashlib.sha256()
         self._compressor = isal_zlib.compressobj(_LEVEL, wbits=_GZIP)
-        self._buffer = bytearray()
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         with self._writing(), contextlib.ExitStack() as stack:
-            temporary = stack.enter_context(directories.replacing(self.path))
+            temporary = stack.enter_context(storage.replacing(self.path))
             self._file = stack.enter_context(temporary.open("wb"))
             self._stack = stack.pop_all()
         return self
@@ -109,17 +129,14 @@ class RecordWriter:
     def write(self, record: bytes) -> None:
         framed = frame(record)
         self._records_hash.update(framed)
-        self._buffer += framed
         self.count += 1
-        while len(self._buffer) >= _CHUNK:
-            self._put(self._compressor.compress(bytes(self._buffer[:_CHUNK])))
-            del self._buffer[:_CHUNK]
+        self._put(self._compressor.compress(framed))
 
     def __exit__(self, *exception) -> None:
         with self._writing():
             if exception[0] is None:
                 with self._stack:
-                    self._put(self._compressor.compress(bytes(self._buffer)) + self._compressor.flush())
+                    self._put(self._compressor.flush())
             else:
                 self._stack.__exit__(*exception)
 
@@ -145,8 +162,8 @@ class RecordWriter:
             raise UserError(f"cannot write {self.path}: {commands.reason(error)}") from error
 
 
-def read_records(path: pathlib.Path) -> Iterator[bytes]:
-    """Yields the records of a GZIP TFRecord file, each verified.
+def read_records(path: Path, *, file_sha256: str | None = None) -> Iterator[bytes]:
+    """Yields the records of a GZIP TFRecord file, each verified, and at the end the file's SHA-256 if one is given.
 
     Raises:
       UserError: the file cannot be read, or is truncated or corrupt anywhere; names the file and the record.
@@ -169,15 +186,18 @@ def read_records(path: pathlib.Path) -> Iterator[bytes]:
                     raise ValueError("its checksum is wrong")
                 yield record
                 number += 1
+            # What the checksums inside do not cover: bits of the header, and other data altogether.
+            if file_sha256 not in (None, stream.file_sha256):
+                raise ValueError("its SHA-256 is not that of the file that was written")
     except OSError as error:
-        raise UserError(f"cannot read {path} ({commands.reason(error)}): {MAKE_AGAIN}") from error
+        raise commands.cannot_read(path, error, MAKE_AGAIN) from error
     except (ValueError, isal_zlib.IsalError) as error:  # type: ignore[misc]  # its stub calls it an instance
         raise UserError(f"{path} is damaged at record {number} ({error}): {MAKE_AGAIN}") from error
 
 
-def read_sequences(path: pathlib.Path) -> Iterator[Sequence]:
+def read_sequences(path: Path, *, file_sha256: str | None = None) -> Iterator[Sequence]:
     """Yields the sequences of a file. Raises `UserError` as `read_records` does, and for another program's record."""
-    for number, record in enumerate(read_records(path)):
+    for number, record in enumerate(read_records(path, file_sha256=file_sha256)):
         try:
             yield decode(record)
         except ValueError as error:
@@ -200,6 +220,7 @@ class _GzipStream:
 
     def __init__(self, file):
         self._file = file
+        self._file_hash = hashlib.sha256()
         self._decompressor = isal_zlib.decompressobj(wbits=_GZIP)
         self._input = b""
         self._buffer = b""
@@ -218,8 +239,16 @@ class _GzipStream:
             self._check_end()
         return data[:size]
 
+    @property
+    def file_sha256(self) -> str:
+        """Of the bytes read so far: at the end, of the file."""
+        return self._file_hash.hexdigest()
+
     def _more(self) -> bytes:
-        data = self._decompressor.unconsumed_tail or self._file.read(_CHUNK)
+        data = self._decompressor.unconsumed_tail
+        if not data:
+            data = self._file.read(_CHUNK)
+            self._file_hash.update(data)
         part = self._decompressor.decompress(data, _CHUNK)
         if not data and not part and not self._decompressor.eof:
             raise ValueError("the compressed file is truncated")
@@ -230,10 +259,10 @@ class _GzipStream:
             raise ValueError("there are bytes after the end of the compressed data")
 
 
-def _entry(name: str, value: bytes | int) -> bytes:
+def _entry(name: str, value: bytes | int) -> list[bytes]:
     """An entry of the map Features.feature: key 1, value 2 (a Feature that holds a list of one value)."""
     content = value if isinstance(value, bytes) else _varint(value)
-    return _field(1, name.encode()) + _field(2, _field(_KINDS[name], _field(1, content)))
+    return [*_field(1, name.encode()), *_field(2, *_field(_KINDS[name], *_field(1, content)))]
 
 
 def _parse_entry(entry: bytes) -> tuple[str, bytes | int]:
@@ -251,9 +280,9 @@ def _parse_entry(entry: bytes) -> tuple[str, bytes | int]:
     return name, number - (1 << 64) if number >= 1 << 63 else number
 
 
-def _field(number: int, content: bytes) -> bytes:
-    """A length-delimited field."""
-    return b"".join((bytes([number << 3 | 2]), _varint(len(content)), content))
+def _field(number: int, *content: bytes) -> list[bytes]:
+    """A length-delimited field, in parts: long ones are copied once, when all are joined."""
+    return [bytes([number << 3 | 2]) + _varint(sum(map(len, content))), *content]
 
 
 def _fields(message: bytes, number: int) -> Iterator[bytes]:

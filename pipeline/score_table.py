@@ -5,11 +5,13 @@ A CSV file in UTF-8 with a header, floats in their shortest exact form.
 
 import csv
 import dataclasses
-import pathlib
+import math
 from collections.abc import Iterable
 
-from pipeline import commands, directories
+from pipeline import commands, storage
 from pipeline.commands import UserError
+from pipeline.splits import SPLITS
+from pipeline.storage import Path
 
 KIND = "score table"
 FILE_NAME = "scores.csv"
@@ -39,15 +41,15 @@ _SCORE_AGAIN = "delete its directory and score the data set again"
 _COLUMNS = (*(field.name for field in dataclasses.fields(Row)), "exact")
 
 
-def write(path: pathlib.Path, rows: Iterable[Row]) -> None:
-    with directories.replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+def write(path: Path, rows: Iterable[Row]) -> None:
+    with storage.replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(_COLUMNS)
         for row in rows:
             writer.writerow([int(value) if isinstance(value, bool) else value for value in _values(row)])
 
 
-def read(path: pathlib.Path) -> dict[int, Row]:
+def read(path: Path) -> dict[int, Row]:
     """Rows by `sequence_id`. Raises `UserError` for a missing file, other columns, bad values or a repeated id."""
     rows: dict[int, Row] = {}
     try:
@@ -61,7 +63,7 @@ def read(path: pathlib.Path) -> dict[int, Row]:
                     raise UserError(f"{path}: sequence {row.sequence_id} is listed twice; {_SCORE_AGAIN}")
                 rows[row.sequence_id] = row
     except OSError as error:
-        raise UserError(f"cannot read {path} ({commands.reason(error)}); {_SCORE_AGAIN}") from error
+        raise commands.cannot_read(path, error, _SCORE_AGAIN) from error
     except (ValueError, TypeError, csv.Error) as error:
         raise UserError(f"{path}, line {reader.line_num} is damaged ({error}); {_SCORE_AGAIN}") from error
     return rows
@@ -72,7 +74,10 @@ def _values(row: Row) -> tuple:
 
 
 def _row(values: dict[str, str]) -> Row:
-    return Row(
+    """Raises `ValueError` for what `write` would not write."""
+    if None in values or None in values.values():
+        raise ValueError(f"expected {len(_COLUMNS)} fields")
+    row = Row(
         sequence_id=int(values["sequence_id"]),
         participant_id=int(values["participant_id"]),
         split=values["split"],
@@ -82,3 +87,15 @@ def _row(values: dict[str, str]) -> Row:
         recognised=values["recognised"],
         score=float(values["score"]),
     )
+    if row.split not in SPLITS:
+        raise ValueError(f"there is no split {row.split!r}")
+    if row.num_frames < 1:
+        raise ValueError(f"num_frames is {row.num_frames}")
+    if not row.target:
+        raise ValueError("the target is empty")
+    if not -math.inf < row.score <= 1:
+        raise ValueError(f"the score is {row.score}")
+    for name in ("passes_length_rule", "exact"):
+        if values[name] != str(int(getattr(row, name))):
+            raise ValueError(f"{name} is {values[name]!r}, expected {int(getattr(row, name))}")
+    return row

@@ -37,6 +37,11 @@ def hand_frames(landmarks_TxPx2: np.ndarray) -> int:
     return int(seen.sum(axis=0).max(initial=0))
 
 
+def frames_without_hands(landmarks_TxPx2: np.ndarray) -> int:
+    """Frames in which neither hand is seen."""
+    return int(np.isnan(landmarks_TxPx2[:, [lm.RIGHT_WRIST, lm.LEFT_WRIST], 0]).all(axis=1).sum())
+
+
 def passes_length_rule(landmarks_TxPx2: np.ndarray, label: str) -> bool:
     """Whether there are more than two hand frames a character: the published filter of accidental taps."""
     return 2 * len(label) < hand_frames(landmarks_TxPx2)

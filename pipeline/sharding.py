@@ -7,40 +7,51 @@ shard whose report is there is done, and need not be made again.
 import collections
 import contextlib
 import dataclasses
-import pathlib
+import functools
+import heapq
 import re
+import time
 from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
 
-from pipeline import directories, records
+from pipeline import directories, records, storage
+from pipeline.accounts import Written
 from pipeline.commands import UserError
 from pipeline.features import features
 from pipeline.sequences import Sequence
 from pipeline.splits import SPLITS, TRAIN
 from pipeline.statistics import Moments
+from pipeline.storage import GsPath, Path
 
-_FOLDERS = ("shards", "reports")
+SHARDS, REPORTS = "shards", "reports"
 
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """A unit of work: `files` are what it is made from, `fingerprint` says what it must become."""
+    """A unit of work: `files`, of so many `bytes`, are what it is made from; `fingerprint` says what it must become."""
 
     index: int
     total: int
     fingerprint: str
     files: tuple[str, ...]
+    bytes: int
 
     def __str__(self) -> str:
         return f"{self.index:05d}-of-{self.total:05d}"
 
-    def record_name(self, split: str) -> str:
-        return str(RecordName(split, self.index, self.total))
+    def record_name(self, split: str) -> "RecordName":
+        return RecordName(split, self.index, self.total)
 
-    def report_path(self, directory: pathlib.Path) -> pathlib.Path:
-        return directory / "reports" / f"{self}.json"
+    def report_path(self, directory: Path) -> Path:
+        return directory / REPORTS / f"{self}.json"
+
+    def progress_path(self, directory: Path) -> Path:
+        return directory / REPORTS / f"{self}.progress"
+
+    def error_path(self, directory: Path) -> Path:
+        return directory / REPORTS / f"{self}.error"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,8 +73,8 @@ class RecordName:
             raise ValueError(f"{name!r} is no name of a record file")
         return cls(match[1], int(match[2]), int(match[3]))
 
-    def path(self, directory: pathlib.Path) -> pathlib.Path:
-        return directory / "shards" / str(self)
+    def path(self, directory: Path) -> Path:
+        return directory / SHARDS / str(self)
 
 
 def plan(sizes: Mapping[str, int], num_shards: int) -> list[list[str]]:
@@ -73,21 +84,46 @@ def plan(sizes: Mapping[str, int], num_shards: int) -> list[list[str]]:
     """
     num_shards = min(num_shards, len(sizes))
     shards: list[list[str]] = [[] for _ in range(num_shards)]
-    loads = [0] * num_shards
+    # The lightest first; but an empty one before all: files without bytes must not leave one empty.
+    heap = [(False, 0, index) for index in range(num_shards)]
     for name in sorted(sizes, key=lambda name: (-sizes[name], name)):
-        # An empty shard first: files without bytes must not leave one empty.
-        lightest = min(range(num_shards), key=lambda i: (bool(shards[i]), loads[i], i))
-        shards[lightest].append(name)
-        loads[lightest] += sizes[name]
+        _, load, index = heap[0]
+        shards[index].append(name)
+        heapq.heapreplace(heap, (True, load + sizes[name], index))
     return sorted(sorted(shard) for shard in shards)
 
 
-def shards_of(request: directories.Request, groups: list[list[str]]) -> list[Shard]:
-    """The shards of a plan. A shard's fingerprint covers the whole request: any other setting makes another shard."""
+def shards_of(request: directories.Request) -> list[Shard]:
+    """The shards that a request plans: `files` are the bytes of each by name, `shards` the names of each shard's.
+
+    A shard's fingerprint covers the whole request: any other setting makes another shard.
+    """
+    sizes, groups, whole = request.settings["files"], request.settings["shards"], request.fingerprint
     return [
-        Shard(index, len(groups), directories.fingerprint([request.fingerprint, index, files]), tuple(files))
+        Shard(
+            index,
+            len(groups),
+            directories.fingerprint([whole, index, files]),
+            tuple(files),
+            sum(sizes[file] for file in files),
+        )
         for index, files in enumerate(groups)
     ]
+
+
+@functools.lru_cache(maxsize=1)
+def planned(directory: Path, fingerprint: str) -> list[Shard]:
+    """The shards of the directory that is being made for the request with this fingerprint.
+
+    Workers read the plan where it is: a job carries only numbers of shards, however many files there are.
+
+    Raises:
+      UserError: the directory is being made for another request.
+    """
+    request = directories.read_request(directory)
+    if request.fingerprint != fingerprint:
+        raise UserError(f"{directory} was claimed for something else meanwhile: choose another directory")
+    return shards_of(request)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +144,9 @@ class ShardReport:
 
     Attributes:
       fingerprint: of the shard.
+      bytes_read: of its input files.
       files: the record files, one a split that has sequences, in the order of `splits.SPLITS`.
+      sequences: what was written, in the order it was met.
       rejected: JSON data of each sequence that was read and not written; each has `sequence_id` and `reason`.
       infinite_values: how many coordinates were infinite and became missing.
       moments: of the features of the training split.
@@ -117,6 +155,8 @@ class ShardReport:
     shard: str
     fingerprint: str
     files: list[RecordFile]
+    sequences: list[Written]
+    bytes_read: int
     read: int
     rejected: list[dict[str, Any]]
     infinite_values: int
@@ -131,14 +171,19 @@ class ShardReport:
         return collections.Counter(each["reason"] for each in self.rejected)
 
     def as_json(self) -> dict[str, Any]:
-        return self.summary() | {"rejected": self.rejected, "moments": self.moments.as_json()}
+        return self.summary() | {
+            "sequences": [dataclasses.asdict(each) for each in self.sequences],
+            "rejected": self.rejected,
+            "moments": self.moments.as_json(),
+        }
 
     def summary(self) -> dict[str, Any]:
-        """What the manifest tells: the rejected ones counted by reason, no moments."""
+        """What the manifest tells: the sequences counted, the rejected ones by reason, no moments."""
         return {
             "shard": self.shard,
             "fingerprint": self.fingerprint,
             "files": [dataclasses.asdict(file) for file in self.files],
+            "bytes_read": self.bytes_read,
             "read": self.read,
             "written": self.written,
             "rejected": dict(self.reasons),
@@ -151,6 +196,8 @@ class ShardReport:
             shard=data["shard"],
             fingerprint=data["fingerprint"],
             files=[RecordFile(**file) for file in data["files"]],
+            sequences=[Written(**each) for each in data["sequences"]],
+            bytes_read=data["bytes_read"],
             read=data["read"],
             rejected=data["rejected"],
             infinite_values=data["infinite_values"],
@@ -164,14 +211,16 @@ class ShardWriter:
     Every sequence that the caller meets is either written or rejected, once.
     """
 
-    def __init__(self, directory: pathlib.Path, shard: Shard):
+    def __init__(self, directory: Path, shard: Shard):
         self._directory = directory
         self._shard = shard
         self._writers: dict[str, records.RecordWriter] = {}
         self._files = contextlib.ExitStack()
+        self._written: list[Written] = []
         self._rejected: list[dict[str, Any]] = []
         self._infinite_values = 0
         self._moments = Moments.none()
+        self._told = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -184,17 +233,32 @@ class ShardWriter:
             landmarks = np.where(infinite, np.float32(np.nan), sequence.landmarks)
             sequence = dataclasses.replace(sequence, landmarks=landmarks)
         if split not in self._writers:
-            path = RecordName(split, self._shard.index, self._shard.total).path(self._directory)
+            path = self._shard.record_name(split).path(self._directory)
             self._writers[split] = self._files.enter_context(records.RecordWriter(path))
         self._writers[split].write(records.encode(sequence))
+        self._written.append(Written.of(sequence, split))
         if split == TRAIN:
             self._moments = self._moments.merge(Moments.of(features(sequence.landmarks)))
+        self._tell()
 
     def reject(self, sequence_id: int, reason: str, **detail: Any) -> None:
         self._rejected.append({"sequence_id": sequence_id, "reason": reason, **detail})
+        self._tell()
+
+    def _tell(self) -> None:
+        """Lets the launcher know, now and then, how far the shard is: files are what all workers share."""
+        if time.monotonic() - self._told < patience(self._directory):
+            return
+        read = sum(writer.count for writer in self._writers.values()) + len(self._rejected)
+        with contextlib.suppress(OSError):  # for want of it nothing goes wrong
+            path = self._shard.progress_path(self._directory)
+            directories.write_json(path, {"read": read, "rejected": len(self._rejected)})
+        self._told = time.monotonic()
 
     def __exit__(self, *exception) -> None:
         self._files.__exit__(*exception)
+        with contextlib.suppress(OSError):
+            self._shard.progress_path(self._directory).unlink(missing_ok=True)
         if exception[0] is None:
             with directories.failures_named(self._directory):
                 directories.write_json(self._shard.report_path(self._directory), self._report().as_json())
@@ -202,7 +266,7 @@ class ShardWriter:
     def _report(self) -> ShardReport:
         files = [
             RecordFile(
-                self._shard.record_name(split),
+                str(self._shard.record_name(split)),
                 split,
                 writer.count,
                 writer.size,
@@ -215,6 +279,8 @@ class ShardWriter:
             shard=str(self._shard),
             fingerprint=self._shard.fingerprint,
             files=files,
+            sequences=self._written,
+            bytes_read=self._shard.bytes,
             read=sum(file.sequences for file in files) + len(self._rejected),
             rejected=self._rejected,
             infinite_values=self._infinite_values,
@@ -222,38 +288,71 @@ class ShardWriter:
         )
 
 
-def finished_report(directory: pathlib.Path, shard: Shard) -> ShardReport | None:
-    """The report of a shard that is done: same fingerprint, every record file there with its size. Otherwise None."""
+def finished_report(directory: Path, shard: Shard, sizes: Mapping[str, int] | None = None) -> ShardReport | None:
+    """The report of a shard that is done: same fingerprint, every record file there with its size. Otherwise None.
+
+    Args:
+      sizes: bytes of each record file that is there; looked up where None.
+    """
     try:
         report = ShardReport.from_json(directories.read_json(shard.report_path(directory)))
-        sizes = [(directory / "shards" / file.name).stat().st_size for file in report.files]
-    except (UserError, OSError, LookupError, TypeError, ValueError):
+    except (UserError, LookupError, TypeError, ValueError):
         return None
-    complete = report.fingerprint == shard.fingerprint and sizes == [file.bytes for file in report.files]
+    if sizes is None:
+        sizes = storage.file_sizes(directory / SHARDS)
+    complete = report.fingerprint == shard.fingerprint and all(
+        sizes.get(file.name) == file.bytes for file in report.files
+    )
     return report if complete else None
 
 
-def prepare(directory: pathlib.Path) -> None:
-    """Makes the folders that shards are written to, and clears them of what a killed process was writing."""
+def prepare(directory: Path, shards: list[Shard]) -> dict[Shard, ShardReport]:
+    """Makes the folders that shards are written to, and clears them of what was left unfinished.
+
+    Returns:
+      The reports of the shards that are done.
+    """
     with directories.failures_named(directory):
-        for name in _FOLDERS:
-            (directory / name).mkdir(exist_ok=True)
-    remove_leftovers(directory)
-
-
-def remove_leftovers(directory: pathlib.Path) -> None:
-    """Removes half-written files; whoever calls it must be the only one who writes."""
-    for name in _FOLDERS:
-        for leftover in (directory / name).glob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
-
-
-def read_reports(directory: pathlib.Path, shards: list[Shard]) -> list[ShardReport]:
-    """The reports of all shards, in the order of the plan. Raises `UserError` for a shard that is not done."""
-    reports = []
-    for shard in shards:
-        report = finished_report(directory, shard)
-        if report is None:
-            raise UserError(f"{directory}: shard {shard} was not finished: run the same command again")
-        reports.append(report)
+        for folder in (directory / SHARDS, directory / REPORTS):
+            folder.mkdir(exist_ok=True)
+        reports: dict[Shard, ShardReport] = {}
+        look(directory, shards, reports)
+        done = {shard.report_path(directory).name for shard in reports}
+        for name in storage.file_sizes(directory / REPORTS):
+            if name not in done:
+                (directory / REPORTS / name).unlink(missing_ok=True)
+        for folder in (directory, directory / SHARDS):
+            storage.remove_leftovers(folder)
     return reports
+
+
+@dataclasses.dataclass
+class UnderWay:
+    """What was read so far, and of that rejected, in shards that are not done."""
+
+    read: int = 0
+    rejected: int = 0
+
+
+def look(directory: Path, shards: list[Shard], reports: dict[Shard, ShardReport]) -> UnderWay:
+    """Adds to `reports` those of shards that are done by now; returns how far the others are."""
+    # Two questions, however many shards there are. First the reports: their record files are there already.
+    names = storage.file_sizes(directory / REPORTS)
+    sizes = storage.file_sizes(directory / SHARDS)
+    under_way = UnderWay()
+    for shard in shards:
+        if shard in reports:
+            continue
+        if shard.report_path(directory).name in names and (report := finished_report(directory, shard, sizes)):
+            reports[shard] = report
+        elif shard.progress_path(directory).name in names:
+            with contextlib.suppress(UserError, LookupError):  # it may be gone by now
+                told = directories.read_json(shard.progress_path(directory))
+                under_way.read += told["read"]
+                under_way.rejected += told["rejected"]
+    return under_way
+
+
+def patience(directory: Path) -> float:
+    """Seconds from one look at the progress to the next, and from one word of a shard to the next: a bucket's cost."""
+    return 10.0 if isinstance(directory, GsPath) else 0.5

@@ -1,82 +1,166 @@
-"""Which signer trains, validates and tests: a signer is in one split only."""
+"""Which sequences are used, and which of them train, validate and test."""
 
 import collections
 import dataclasses
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pipeline.commands import UserError
+from pipeline.metadata import Entry
 
 TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
+# What can be kept whole, and in words.
+UNITS = {"participant": "signer", "file": "file", "sequence": "sequence"}
+_KEY: dict[str, Callable[[Entry], int | str]] = {
+    "participant": lambda entry: entry.participant_id,
+    "file": lambda entry: entry.path,
+    "sequence": lambda entry: entry.sequence_id,
+}
 _SALT = "fingerspelling split"
 
 
 @dataclasses.dataclass(frozen=True)
 class SplitRule:
-    """Explicit lists of signers or, for a split without a list, a share of all signers taken by a stable hash.
+    """Lists of signers or files or, for a split without a list, a share taken by a stable hash.
 
-    A list takes the place of its split's share. Whoever is in neither other split trains.
+    A list takes the place of its split's share. What is in neither other split trains.
+
+    Attributes:
+      validation_share, test_share: of all units, rounded up.
+      by: the unit that a share or a fold keeps whole, of `UNITS`; by file or sequence, signers are in several splits.
+      validation_files, test_files: paths as in the metadata.
+      folds, fold: where `folds` is not 0, what is not in test is divided into so many folds by the stable hash, and
+        number `fold` of 1 to `folds` validates.
+      participants: no other signer's sequences are used, for a trial; all are where it is empty.
+      limit: only so many sequences are used, the first ones of the metadata. They are in the splits they would be in
+        without a limit.
     """
 
     validation_participants: tuple[int, ...] = ()
     test_participants: tuple[int, ...] = ()
     validation_share: float = 0.0
     test_share: float = 0.1
+    by: str = "participant"
+    validation_files: tuple[str, ...] = ()
+    test_files: tuple[str, ...] = ()
+    folds: int = 0
+    fold: int = 0
+    participants: tuple[int, ...] = ()
+    limit: int | None = None
 
-    def assign(self, participants: Iterable[int]) -> dict[int, str]:
-        """The split of each participant.
+    def assign(self, entries: Iterable[Entry]) -> dict[int, str]:
+        """The split of each sequence that is used, by its id, in the order of the entries.
 
         Raises:
-          UserError: a listed participant does not exist or is listed twice; a share outside [0, 1); nobody is left to
-            train on.
+          UserError: a listed signer or file does not exist or is listed twice; a share outside [0, 1); a fold that is
+            none, or more folds than there is to divide; nothing is left to train on.
         """
-        everyone = sorted(set(participants))
-        listed = self._listed(everyone)
-        remaining = sorted(everyone, key=_stable_order)
-        remaining = [participant for participant in remaining if participant not in listed]
-        assigned = dict(listed)
-        for split, explicit, share in (
-            (TEST, self.test_participants, self.test_share),
-            (VALIDATION, self.validation_participants, self.validation_share),
-        ):
-            if not 0 <= share < 1:
-                raise UserError(f"the {split} share is {share}, expected at least 0 and less than 1")
-            # The small amount: 0.07 * 100 is a little more than 7 in floating point.
-            size = 0 if explicit else math.ceil(share * len(everyone) - 1e-9)
-            assigned |= dict.fromkeys(remaining[:size], split)
-            remaining = remaining[size:]
-        if not remaining:
+        self._check()
+        entries = list(entries)
+        used = self._used(entries)
+        everything = _distinct(used, self.by)
+        split_of = self._listed(used)
+        # By the hash: the order does not depend on how many there are, and is no order of time or place.
+        remaining = sorted(
+            _distinct([entry for entry in used if entry.sequence_id not in split_of], self.by), key=_stable_order
+        )
+        tested = 0 if self.test_participants or self.test_files else _size(self.test_share, everything)
+        chosen = dict.fromkeys(remaining[:tested], TEST)
+        remaining = remaining[tested:]
+        if self.folds > len(remaining):
+            units = UNITS[self.by] if len(remaining) == 1 else f"{UNITS[self.by]}s"
             raise UserError(
-                f"no signer is left to train on: of {len(everyone)}, all are in validation or test; "
-                "list fewer, or lower --validation-share or --test-share"
+                f"{self.folds} folds of {len(remaining)} {units}: each needs one at least; lower --folds, set fewer"
+                " aside to test on, or split by something smaller (--split-by)"
             )
-        return {participant: assigned.get(participant, TRAIN) for participant in everyone}
+        if self.folds:
+            validating = remaining[self.fold - 1 :: self.folds]
+        elif self.validation_participants or self.validation_files:
+            validating = []
+        else:
+            validating = remaining[: _size(self.validation_share, everything)]
+        chosen |= dict.fromkeys(validating, VALIDATION)
+        key = _KEY[self.by]
+        assigned = {
+            entry.sequence_id: split_of.get(entry.sequence_id) or chosen.get(key(entry), TRAIN)
+            for entry in used[: self.limit]
+        }
+        if TRAIN not in assigned.values():
+            raise UserError(
+                f"no {UNITS[self.by]} is left to train on: of {len(_distinct(used[: self.limit], self.by))}, all are in"
+                " validation or test; list fewer, or lower --validation-share or --test-share"
+                + (", or raise --limit" if self.limit else "")
+            )
+        return assigned
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "validation_participants": sorted(self.validation_participants),
-            "test_participants": sorted(self.test_participants),
-            "validation_share": self.validation_share,
-            "test_share": self.test_share,
+            name: sorted(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
         }
 
-    def _listed(self, everyone: list[int]) -> dict[int, str]:
-        counts = collections.Counter((*self.validation_participants, *self.test_participants))
-        unknown = sorted(counts.keys() - set(everyone))
-        if unknown:
-            raise UserError(f"no participant {unknown[0]} in the data, which has {_some(everyone)}")
-        twice = sorted(participant for participant, count in counts.items() if count > 1)
-        if twice:
-            raise UserError(f"participant {twice[0]} is listed twice: a signer is in one split, once")
-        return dict.fromkeys(self.validation_participants, VALIDATION) | dict.fromkeys(self.test_participants, TEST)
+    def _check(self) -> None:
+        for split, share in ((TEST, self.test_share), (VALIDATION, self.validation_share)):
+            if not 0 <= share < 1:
+                raise UserError(f"the {split} share is {share}, expected at least 0 and less than 1")
+        if self.by not in UNITS:
+            raise UserError(f"the data are split by {', '.join(UNITS)}, not by {self.by!r}")
+        if not self.folds:
+            if self.fold:
+                raise UserError(f"fold {self.fold} of how many? Give the number of folds as well")
+            return
+        if self.folds < 2 or not 1 <= self.fold <= self.folds:
+            raise UserError(f"fold {self.fold} of {self.folds}: expected 2 folds at least, and one of them, from 1 on")
+        if self.validation_participants or self.validation_files or self.validation_share:
+            raise UserError("the fold is what validates: give no list or share of validation as well")
+
+    def _used(self, entries: list[Entry]) -> list[Entry]:
+        _check_lists("participant", {"used": self.participants}, _distinct(entries, "participant"))
+        return [entry for entry in entries if not self.participants or entry.participant_id in self.participants]
+
+    def _listed(self, used: list[Entry]) -> dict[int, str]:
+        """The split of the sequences that are listed."""
+        split_of: dict[int, str] = {}
+        for unit, lists in (
+            ("participant", {VALIDATION: self.validation_participants, TEST: self.test_participants}),
+            ("file", {VALIDATION: self.validation_files, TEST: self.test_files}),
+        ):
+            _check_lists(unit, lists, _distinct(used, unit))
+            listed = {each: split for split, units in lists.items() for each in units}
+            for entry in used:
+                split = listed.get(_KEY[unit](entry))
+                if split and split_of.setdefault(entry.sequence_id, split) != split:
+                    raise UserError(
+                        f"signer {entry.participant_id} is listed for {split_of[entry.sequence_id]}, {entry.path} for"
+                        f" {split}, and both hold sequence {entry.sequence_id}: list one of them"
+                    )
+        return split_of
 
 
-def _stable_order(participant: int) -> tuple[str, int]:
-    return hashlib.sha256(f"{_SALT} {participant}".encode()).hexdigest(), participant
+def _distinct(entries: Iterable[Entry], unit: str) -> list[int | str]:
+    return list(dict.fromkeys(map(_KEY[unit], entries)))
 
 
-def _some(participants: list[int]) -> str:
-    text = ", ".join(map(str, participants[:12]))
-    return f"{text}, ..." if len(participants) > 12 else text
+def _size(share: float, units: Sequence) -> int:
+    return math.ceil(share * len(units) - 1e-9)  # 0.07 * 100 is a little more than 7 in floating point
+
+
+def _check_lists(unit: str, lists: Mapping[str, Iterable[Hashable]], known: Sequence) -> None:
+    counts = collections.Counter(each for listed in lists.values() for each in listed)
+    unknown = [each for each in counts if each not in known]
+    if unknown:
+        raise UserError(f"no {unit} {unknown[0]} in the data, which has {_some(known)}")
+    twice = [each for each, count in counts.items() if count > 1]
+    if twice:
+        raise UserError(f"{unit} {twice[0]} is listed twice: a {UNITS[unit]} is in one split, once")
+
+
+def _stable_order(unit: int | str) -> tuple[str, int | str]:
+    return hashlib.sha256(f"{_SALT} {unit}".encode()).hexdigest(), unit
+
+
+def _some(units: Sequence) -> str:
+    text = ", ".join(map(str, sorted(units)[:12]))
+    return f"{text}, ..." if len(units) > 12 else text

@@ -25,13 +25,17 @@ class Moments:
         return cls(np.zeros(NUM_FEATURES), np.zeros(NUM_FEATURES), np.zeros(NUM_FEATURES))
 
     @classmethod
-    def of(cls, features_TxF: np.ndarray) -> Self:
-        """The moments of the values that are not NaN; those of a feature never seen are 0."""
-        seen_TxF = features_TxF == features_TxF
-        count = np.count_nonzero(seen_TxF, axis=0).astype(np.float64)
-        mean = np.nansum(features_TxF, axis=0, dtype=np.float64) / np.maximum(count, 1)
-        deviation_TxF = np.where(seen_TxF, features_TxF - mean, 0.0)
-        return cls(count, mean, np.einsum("tf,tf->f", deviation_TxF, deviation_TxF))
+    def of(cls, features: np.ndarray) -> Self:
+        """The moments of features (T, F) or (T, P, 6) over the frames; NaN counts for nothing."""
+        missing = features != features
+        count = len(features) - missing.sum(axis=0, dtype=np.uint32).astype(np.float64)
+        known = features.astype(np.float64)
+        np.copyto(known, 0.0, where=missing)
+        mean = known.sum(axis=0) / np.maximum(count, 1)
+        # Features are of the order of 1: nothing is lost in the difference of float64 sums.
+        squares = np.einsum("t...,t...->...", known, known)
+        m2 = np.maximum(squares - count * np.square(mean), 0.0)
+        return cls(*(values.reshape(NUM_FEATURES) for values in (count, mean, m2)))
 
     def merge(self, other: "Moments") -> "Moments":
         """The moments of both sets of values together (Chan, Golub and LeVeque, 1979)."""

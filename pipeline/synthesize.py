@@ -22,15 +22,15 @@ import csv
 import functools
 import itertools
 import json
-import pathlib
 from collections.abc import Callable, Iterable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline import commands, directories, vocabulary
+from pipeline import commands, directories, parquet, storage, vocabulary
 from pipeline.commands import UserError
+from pipeline.storage import Path
 from pipeline.synthesis.plan import PlannedSequence, make_landmarks, plan_sequences
 from pipeline.synthesis.signers import Signer, make_signers
 from pipeline.synthesis.tracker import POINT_COLUMNS
@@ -43,7 +43,7 @@ _MIN_ROWS_PER_GROUP = 4096
 
 
 def synthesize(
-    output: pathlib.Path,
+    output: Path,
     *,
     sequences: int = 1200,
     signers: int = 12,
@@ -90,7 +90,7 @@ def synthesize(
     return True
 
 
-def _write_all_landmarks(output: pathlib.Path, planned: list[PlannedSequence], signers: list[Signer], seed: int) -> int:
+def _write_all_landmarks(output: Path, planned: list[PlannedSequence], signers: list[Signer], seed: int) -> int:
     """Writes the parquet files that are not there yet. Returns the number of frames of all of them."""
     (output / "train_landmarks").mkdir(exist_ok=True)
     num_frames = 0
@@ -104,12 +104,13 @@ def _write_all_landmarks(output: pathlib.Path, planned: list[PlannedSequence], s
                 bar.update(task, advance=len(group), already=bar.tasks[task].fields["already"] + len(group))
             else:
                 _write_landmarks(path, group, signers, seed, advance=lambda: bar.advance(task))
-            num_frames += pq.read_metadata(path).num_rows
+            with parquet.open_file(path) as file:
+                num_frames += file.metadata.num_rows
     return num_frames
 
 
 def _write_landmarks(
-    path: pathlib.Path,
+    path: Path,
     planned: list[PlannedSequence],
     signers: list[Signer],
     seed: int,
@@ -118,7 +119,7 @@ def _write_landmarks(
 ) -> None:
     """Writes one parquet file of whole sequences, a few of them in memory at a time."""
     with (
-        directories.replacing(path) as temporary,
+        storage.replacing(path) as temporary,
         pq.ParquetWriter(
             temporary,
             schema(),
@@ -168,8 +169,8 @@ def schema() -> pa.Schema:
     return pa.schema(fields, metadata={"pandas": json.dumps(pandas)})
 
 
-def _write_metadata(output: pathlib.Path, planned: list[PlannedSequence]) -> None:
-    with directories.replacing(output / "character_to_prediction_index.json") as temporary:
+def _write_metadata(output: Path, planned: list[PlannedSequence]) -> None:
+    with storage.replacing(output / "character_to_prediction_index.json") as temporary:
         temporary.write_text(json.dumps(vocabulary.CHARACTER_TO_INDEX), encoding="utf-8")
     _write_csv(
         output / "planted_corruption.csv",
@@ -192,9 +193,9 @@ def _write_metadata(output: pathlib.Path, planned: list[PlannedSequence]) -> Non
     )
 
 
-def _write_csv(path: pathlib.Path, header: tuple[str, ...], rows: Iterable[tuple]) -> None:
+def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple]) -> None:
     with (
-        directories.replacing(path) as temporary,
+        storage.replacing(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
         csv.writer(file, lineterminator="\n").writerows([header, *rows])

@@ -1,4 +1,4 @@
-"""What a worker process of Beam on this machine runs: see `pipeline.transforms`."""
+"""What a worker process of Beam on this machine runs: see `pipeline.runners`."""
 
 import os
 import pathlib

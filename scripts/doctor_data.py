@@ -10,8 +10,6 @@ from collections.abc import Iterator
 import doctor_estimate as estimate
 import doctor_machine as machine
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from doctor_machine import FAIL, GB, OK, WARN, Finding
 from run_pipeline import PRESETS
 
@@ -50,7 +48,7 @@ def examine(data: pathlib.Path, output: pathlib.Path, *, gpu: bool) -> Iterator[
     """Findings about the folder and, where it is complete, about each preset of `scripts/run_pipeline`."""
     try:
         table = metadata.read(data)
-        split_of = SplitRule().assign(table.participants)
+        split_of = SplitRule().assign(table.entries.values())
         contents = read_contents(data, table)
         yield from judge_contents(data, table, contents)
         if contents.broken:
@@ -58,7 +56,7 @@ def examine(data: pathlib.Path, output: pathlib.Path, *, gpu: bool) -> Iterator[
         sample = max(table.paths, key=lambda path: (data / path).stat().st_size)
         work = estimate.Workload(
             num_frames=np.array(list(contents.frames.values()), np.int64),
-            trains=np.array([split_of[table.entries[i].participant_id] == TRAIN for i in contents.frames], bool),
+            trains=np.array([split_of[i] == TRAIN for i in contents.frames], bool),
             record_bytes=record_bytes(data / sample),
         )
     except UserError as error:
@@ -97,16 +95,7 @@ def frames_of_sequences(path: pathlib.Path) -> dict[int, int]:
     """
     if not path.is_file():
         raise UserError(f"{path} is not there, but {metadata.FILE_NAME} names it: download or unpack it")
-    try:
-        with pq.ParquetFile(path) as file:
-            # The checks that conversion makes, so that what passes here passes there.
-            parquet._check_schema(path, file.schema_arrow)
-            ids = parquet._ids(path, file.read(columns=[parquet.SEQUENCE_ID]).column(0))
-    except (pa.ArrowException, OSError) as error:
-        if getattr(error, "strerror", None):
-            raise UserError(f"cannot read {path}: {error.strerror}") from error
-        there = size(path.stat().st_size)
-        raise UserError(f"{path} ({there}) is half-downloaded, or no parquet file: download it again") from error
+    ids = parquet.read_ids(path)
     return dict(zip(*(values.tolist() for values in np.unique(ids, return_counts=True)), strict=True))
 
 

@@ -12,7 +12,6 @@ import contextlib
 import csv
 import dataclasses
 import json
-import pathlib
 import signal
 import subprocess
 import sys
@@ -26,12 +25,13 @@ from rich.text import Text
 
 from inference import evaluate
 from inference.recognizer import MODEL_KIND
-from pipeline import commands, directories, metadata, score_table, scoring
+from pipeline import commands, directories, metadata, score_table, scoring, storage
 from pipeline.commands import Parser, UserError, console, path, run
-from pipeline.convert import participants
+from pipeline.conversion import participants
 from pipeline.dataset import Dataset
 from pipeline.filter import DROPPED
 from pipeline.splits import TEST, SplitRule
+from pipeline.storage import Path
 from training import config
 
 # For each preset of this script: the training presets of the base and the final model, and how the latter is stored.
@@ -82,7 +82,10 @@ def main() -> None:
     report = summarise(arguments.output, [stage.title for stage in stages(arguments)], truth)
     show(report, Console(width=None if sys.stdout.isatty() else WIDTH))
     directories.write_json(arguments.output / "report.json", report)
-    with (arguments.output / "report.txt").open("w", encoding="utf-8") as file:
+    with (
+        storage.replacing(arguments.output / "report.txt") as temporary,
+        temporary.open("w", encoding="utf-8") as file,
+    ):
         show(report, Console(file=file, width=WIDTH))
     if not was_complete:
         directories.complete(arguments.output, request, {})
@@ -95,7 +98,7 @@ def check(arguments: argparse.Namespace, truth: dict[int, str]) -> None:
     for preset in PRESETS[arguments.preset][:2]:
         config.resolve(preset, overrides=arguments.set)
     table = metadata.read(arguments.data)
-    SplitRule(test_participants=arguments.test_participants).assign(table.participants)
+    SplitRule(test_participants=arguments.test_participants).assign(table.entries.values())
     if truth and not truth.keys() & table.entries.keys():
         raise UserError(f"none of the sequences in {arguments.truth} is in {arguments.data}: it belongs to other data")
 
@@ -164,7 +167,7 @@ def call(command: list[str]) -> int:
 
 
 @contextlib.contextmanager
-def timed(output: pathlib.Path, title: str) -> Iterator[None]:
+def timed(output: Path, title: str) -> Iterator[None]:
     """Adds the seconds that the block takes to those kept for a stage, also where it is interrupted."""
     started = time.monotonic()
     try:
@@ -175,11 +178,11 @@ def timed(output: pathlib.Path, title: str) -> Iterator[None]:
         directories.write_json(output / SECONDS, seconds)
 
 
-def read_seconds(output: pathlib.Path) -> dict[str, float]:
+def read_seconds(output: Path) -> dict[str, float]:
     return directories.read_json(output / SECONDS) if (output / SECONDS).is_file() else {}
 
 
-def read_truth(file: pathlib.Path) -> dict[int, str]:
+def read_truth(file: Path) -> dict[int, str]:
     """Kind of spoiling by sequence id."""
     try:
         with file.open(newline="", encoding="utf-8") as lines:
@@ -193,7 +196,7 @@ def read_truth(file: pathlib.Path) -> dict[int, str]:
         ) from error
 
 
-def summarise(output: pathlib.Path, titles: list[str], truth: dict[int, str]) -> dict[str, Any]:
+def summarise(output: Path, titles: list[str], truth: dict[int, str]) -> dict[str, Any]:
     """What the closing table says of the stages `titles`. `truth` decides nothing but its own rows."""
     seconds = read_seconds(output)
     dataset = Dataset.open(output / DATASET)

@@ -1,12 +1,16 @@
-"""What the tests of several packages share: tiny data directories in the Kaggle layout, and a model trained on one."""
+"""What the tests of several packages share: tiny data in the Kaggle layout, a model trained on it, buckets."""
 
 import csv
 import dataclasses
+import itertools
 import json
+import os
 import pathlib
+import socket
 import sys
+import tempfile
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from unittest import mock
 
 import numpy as np
@@ -15,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import landmarks as lm
-from pipeline import vocabulary
+from pipeline import storage, vocabulary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,8 +55,8 @@ def table(recordings: Iterable[Recording]) -> pa.Table:
     return pa.table(columns)
 
 
-def write_metadata(data: pathlib.Path, recordings: Iterable[Recording]) -> None:
-    with (data / "train.csv").open("w", newline="", encoding="utf-8") as file:
+def write_metadata(data: pathlib.Path, recordings: Iterable[Recording], name: str = "train.csv") -> None:
+    with (data / name).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["path", "file_id", "sequence_id", "participant_id", "phrase"])
         for each in recordings:
@@ -134,10 +138,11 @@ def toy_data(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 def toy_dataset(toy_data: pathlib.Path) -> pathlib.Path:
     """Directory of the converted toy data: 24 sequences of two signers to train on, 12 of a third to test on."""
     from pipeline import convert
+    from pipeline.runners import Runner
     from pipeline.splits import SplitRule
 
     output = toy_data.parent / "dataset"
-    convert.convert(toy_data, output, SplitRule(test_participants=(3,)), num_shards=None, workers=1)
+    convert.convert(toy_data, output, SplitRule(test_participants=(3,)), num_shards=None, runner=Runner())
     return output
 
 
@@ -165,6 +170,84 @@ def toy_run(toy_dataset: pathlib.Path, toy_settings: list[str], command: Callabl
     output = toy_dataset.parent / "run"
     command(train, "--dataset", toy_dataset, "--output", output, *toy_settings)
     return output
+
+
+class Emulator:
+    """Google Cloud Storage in this process: `STORAGE_EMULATOR_HOST` names it.
+
+    Attributes:
+      requests: method and path of all so far that are about objects.
+      refuse: called with each of them; the status that it returns, if any, is the answer.
+    """
+
+    def __init__(self, host: str):
+        self.host = host
+        self.requests: list[str] = []
+        self.refuse: Callable[[str], int | None] = lambda request: None
+        self._numbers = itertools.count(1)
+
+    def bucket(self) -> storage.GsPath:
+        """A new one."""
+        name = f"bucket-{next(self._numbers)}"
+        storage._client().create_bucket(name)
+        return storage.path(f"gs://{name}")
+
+    def handle(self, handle: Callable, router, method: str) -> None:
+        handler = router._request_handler
+        request = f"{method} {handler.path}"
+        status = None
+        if "/o" in handler.path:  # Google's library looks at buckets of its own accord
+            self.requests.append(request)
+            status = self.refuse(request)
+        if not status:
+            handle(router, method)
+            return
+        handler.rfile.read(int(handler.headers.get("content-length", 0)))
+        handler.send_response(status)
+        handler.send_header("content-type", "application/json")
+        handler.end_headers()
+        handler.wfile.write(json.dumps({"error": {"message": "as the test wants it"}}).encode())
+
+
+@pytest.fixture(scope="session")
+def _emulator() -> Iterator[Emulator]:
+    server = pytest.importorskip("gcp_storage_emulator.server")
+    with socket.create_server(("localhost", 0)) as free:
+        port = free.getsockname()[1]
+    running = server.create_server("localhost", port, in_memory=True)
+    emulator = Emulator(f"http://localhost:{port}")
+    handle = server.Router.handle
+    with (
+        mock.patch.object(server.Router, "handle", lambda router, method: emulator.handle(handle, router, method)),
+        mock.patch.dict(os.environ, STORAGE_EMULATOR_HOST=emulator.host),
+        running,
+    ):
+        yield emulator
+
+
+@pytest.fixture
+def emulator(_emulator: Emulator, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    """A store that is not asked twice where it refuses; the test's own cache, and folder for temporary files."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(storage, "_PATIENCE", 0.0)
+    yield _emulator
+    _emulator.refuse = lambda request: None
+
+
+@pytest.fixture
+def upload() -> Callable[[pathlib.Path, storage.GsPath], storage.GsPath]:
+    """`upload(folder, place)` copies a folder of this machine into a bucket, and returns the place."""
+
+    def copy(folder: pathlib.Path, place: storage.GsPath) -> storage.GsPath:
+        for file in folder.rglob("*"):
+            if file.is_file():
+                (place / file.relative_to(folder).as_posix()).upload(file)
+        return place
+
+    return copy
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Variables on disk: one `.npz` file of arrays by name, replaced atomically, never a pickle."""
 
-import pathlib
 import zipfile
 from collections.abc import Iterable
 from typing import Any
@@ -8,29 +7,29 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipeline import commands, directories
+from pipeline import commands, storage
 from pipeline.commands import UserError
+from pipeline.storage import Path
 
 
-def save(path: pathlib.Path, variables: Iterable[keras.Variable]) -> None:
+def save(path: Path, variables: Iterable[keras.Variable]) -> None:
     """Writes the variables; on an error (a full disk, say) the file that was there stays whole."""
-    with directories.replacing(path) as temporary, temporary.open("wb") as file:
+    with storage.replacing(path) as temporary, temporary.open("wb") as file:
         arrays: dict[str, Any] = {_name(index, v): np.asarray(v) for index, v in enumerate(variables)}
         np.savez(file, **arrays)
 
 
-def load(path: pathlib.Path, variables: Iterable[keras.Variable]) -> None:
+def load(path: Path, variables: Iterable[keras.Variable]) -> None:
     """Assigns the saved values. Raises `UserError` where the file is unreadable or is of another model."""
     variables = list(variables)
     try:
         with path.open("rb") as file:
             if not zipfile.is_zipfile(file):  # told apart here: numpy takes it for a pickle
                 raise ValueError("it is cut short, or no .npz file")
-        with np.load(path, allow_pickle=False) as saved:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
             arrays = {name: saved[name] for name in saved.files}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        again = f"delete {path.parent} and train it again"
-        raise UserError(f"cannot read the weights {path} ({commands.reason(error)}): {again}") from error
+        raise commands.cannot_read(path, error, f"delete {path.parent} and train it again") from error
     expected = {_name(index, v): tuple(v.shape) for index, v in enumerate(variables)}
     found = {name: array.shape for name, array in arrays.items()}
     if found != expected:

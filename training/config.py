@@ -3,11 +3,11 @@
 import dataclasses
 import difflib
 import math
-import pathlib
 import tomllib
 from typing import Any
 
 from pipeline.commands import UserError
+from pipeline.storage import Path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +109,7 @@ PRESETS: dict[str, Config] = {
 }
 
 
-def resolve(preset: str, *, file: pathlib.Path | None = None, overrides: list[str] | None = None) -> Config:
+def resolve(preset: str, *, file: Path | None = None, overrides: list[str] | None = None) -> Config:
     """The preset, changed by a TOML file (tables as in `Config`), then by overrides like `optimizer.epochs=40`.
 
     Raises:

@@ -7,14 +7,14 @@ the optimizer's included), `history.csv` (one line an epoch).
 
 import csv
 import dataclasses
-import pathlib
 from typing import Any
 
 import numpy as np
 
-from pipeline import directories
+from pipeline import directories, storage
 from pipeline.commands import UserError
 from pipeline.dataset import read_statistics
+from pipeline.storage import Path
 from training import config as cfg
 
 KIND = "run"
@@ -32,14 +32,14 @@ class Run:
       mean, std: (600,) float32, of the features it was trained on.
     """
 
-    directory: pathlib.Path
+    directory: Path
     manifest: dict[str, Any]
     config: cfg.Config
     mean: np.ndarray
     std: np.ndarray
 
     @classmethod
-    def open(cls, directory: pathlib.Path) -> "Run":
+    def open(cls, directory: Path) -> "Run":
         """Raises `UserError` where it is no finished run of this version, or its files are not those it ended with."""
         manifest = directories.read_manifest(directory, KIND, needed=["weights_sha256"])
         try:
@@ -66,7 +66,7 @@ class Run:
         return recogniser
 
 
-def read_history(path: pathlib.Path) -> list[dict[str, float]]:
+def read_history(path: Path) -> list[dict[str, float]]:
     """One row an epoch; none where there is no file. Raises `UserError` for a damaged one."""
     if not path.is_file():
         return []
@@ -77,8 +77,8 @@ def read_history(path: pathlib.Path) -> list[dict[str, float]]:
         raise UserError(f"{path} is damaged ({error}): delete {path.parent} and train it again") from error
 
 
-def write_history(path: pathlib.Path, history: list[dict[str, float]]) -> None:
-    with directories.replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+def write_history(path: Path, history: list[dict[str, float]]) -> None:
+    with storage.replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(history[0]))
         writer.writeheader()
         writer.writerows(history)

@@ -1,6 +1,5 @@
 """The training loop: epochs of planned batches, the learning rate, validation, best weights and checkpoints."""
 
-import pathlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +12,7 @@ from pipeline.commands import UserError
 from pipeline.dataset import Dataset
 from pipeline.sequences import Sequence
 from pipeline.splits import TRAIN, VALIDATION
+from pipeline.storage import Path
 from training import checkpoint, ctc, runs
 from training import config as cfg
 from training.input_pipeline import Corpus, is_validation_phrase, plan_epoch, training_batches
@@ -27,7 +27,7 @@ class Trainer:
       UserError: no sequences to train or validate on, or fewer than a batch.
     """
 
-    def __init__(self, dataset: Dataset, config: cfg.Config, directory: pathlib.Path):
+    def __init__(self, dataset: Dataset, config: cfg.Config, directory: Path):
         self.config = config
         self.directory = directory
         self.training, self.validation, self.validation_name = _split(dataset, config)
@@ -137,7 +137,9 @@ def _split(dataset: Dataset, config: cfg.Config) -> tuple[Corpus, Corpus, str]:
     """Training and validation sequences, and in words where the latter come from."""
     sequences = list(dataset.read(TRAIN))
     if dataset.count(VALIDATION):
-        return Corpus.read(sequences), Corpus.read(dataset.read(VALIDATION)), "other signers"
+        shared = set(dataset.participants(TRAIN)) & set(dataset.participants(VALIDATION))
+        name = "other sequences, of training signers too" if shared else "other signers"
+        return Corpus.read(sequences), Corpus.read(dataset.read(VALIDATION)), name
     share = config.data.validation_phrase_share
     parts: tuple[list[Sequence], list[Sequence]] = ([], [])
     for sequence in sequences:

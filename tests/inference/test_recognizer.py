@@ -34,9 +34,7 @@ def test_directories_that_are_no_export(tmp_path, toy_dataset):
     refused(toy_dataset, r"is no export: it lacks inference_args\.json")
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda data: b"", lambda data: b"hello", lambda data: data[: len(data) // 2], lambda data: None]
-)
+@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: b"hello", lambda data: data[: len(data) // 2]])
 def test_a_file_that_is_no_model(copy, damage):
     path = copy / "model.tflite"
     data = damage(path.read_bytes())
@@ -44,13 +42,13 @@ def test_a_file_that_is_no_model(copy, damage):
         path.unlink()
     else:
         path.write_bytes(data)
-    refused(copy, "holds no readable model|is no export: it lacks model.tflite")
+    refused(copy, "cannot read|is no export: it lacks model.tflite")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"selected_columns": 5}', '{"selected_columns": null}', "\xff"])
 def test_arguments_that_are_none(copy, text):
     (copy / "inference_args.json").write_text(text, encoding="latin-1")
-    refused(copy, "holds no readable model|holds a model of another program")
+    refused(copy, "cannot read|holds a model of another program")
 
 
 def test_a_model_of_another_program(copy):

@@ -28,8 +28,7 @@ OPTIONS = {
     " 3,17, and quotes around a path with spaces)",
     "--data --output o": "argument --data: expected one argument",
     "--data= --output o": "argument --data: the path is empty (a variable that is not set?)",
-    "--data gs://bucket/data --output o": "argument --data: 'gs://bucket/data' is a URL; only paths on this machine are"
-    " supported so far",
+    "--data s3://bucket/data --output o": "argument --data: 's3://bucket/data' is neither ... nor gs://BUCKET/FOLDER",
     "--data ~nobody-here/data --output o": "argument --data: '~nobody-here/data': Could not determine home directory.",
     "--data data --output o --test-participants a,b": "argument --test-participants: 'a,b' is no list of participant"
     " ids, such as 3,17",
@@ -155,7 +154,7 @@ MISTAKES = {
         ],
         GOOD,
         "o: shard 00000-of-00002 was not finished, and why could not be written there, where ... MB are free: make"
-        " room, or get access to it; the same command makes only the rest",
+        " room, get access to it, or let all workers see it; the same command makes only the rest",
     ),
     # Who is tested.
     "a signer that is not there": (
@@ -227,7 +226,7 @@ MISTAKES = {
     "a sequence listed twice": (
         ("holds", "data/train.csv", HEADER + ROW + ROW),
         GOOD,
-        "data/train.csv, line 3: sequence 100 is also on line 2: delete one",
+        "data/train.csv, line 3: sequence 100 is also on line 2 of train.csv: delete one",
     ),
     "a path that leaves the folder": (
         ("holds", "data/train.csv", HEADER + "../1.parquet,1,100,1,abc\n"),

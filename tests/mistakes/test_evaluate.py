@@ -19,8 +19,7 @@ OPTIONS = {
     f"{GOOD} --split tests": "argument --split: invalid choice: 'tests' (choose from ...)",
     f"{GOOD} --threads 0": "argument --threads: '0' is not a whole number of at least 1",
     f"{GOOD} --threads two": "argument --threads: 'two' is not a whole number of at least 1",
-    "--model s3://bucket/model --dataset dataset --output o": "argument --model: 's3://bucket/model' is a URL; only"
-    " paths on this machine are supported so far",
+    "--model s3://bucket/model --dataset dataset --output o": "argument --model: 's3://bucket/model' is neither ... nor gs://BUCKET/FOLDER",
 }
 
 
@@ -83,7 +82,7 @@ MISTAKES = {
     "a file that LiteRT cannot read": (
         None,
         GOOD,
-        "model holds no readable model (...): export it again",
+        "cannot read model (...): export it again",
     ),
     "no arguments": (
         ("removed", "model/inference_args.json"),
@@ -93,7 +92,7 @@ MISTAKES = {
     "arguments that are cut short": (
         ("cut", "model/inference_args.json"),
         GOOD,
-        "model holds no readable model (...): export it again",
+        "cannot read model (...): export it again",
     ),
     "a split without sequences": (
         None,

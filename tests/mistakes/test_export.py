@@ -20,8 +20,7 @@ OPTIONS = {
     " --quantise?)",
     f"{GOOD} --quantize int8": "argument --quantize: invalid choice: 'int8' (choose from ...none..., ...float16...)",
     f"{GOOD} --max-frames 340": "unrecognized arguments: --max-frames 340",
-    "--run run --dataset dataset --output gs://bucket/model": "argument --output: 'gs://bucket/model' is a URL; only"
-    " paths on this machine are supported so far",
+    "--run run --dataset dataset --output s3://bucket/model": "argument --output: 's3://bucket/model' is neither...",
 }
 
 

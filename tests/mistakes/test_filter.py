@@ -77,7 +77,7 @@ MISTAKES = {
         GOOD,
         "dataset is unfinished: run the command that makes it again; it goes on where it stopped",
     ),
-    "no table": (("removed", SCORES), GOOD, f"cannot read {SCORES} (No such file or directory); {AGAIN}"),
+    "no table": (("removed", SCORES), GOOD, f"cannot read {SCORES} (No such file or directory): {AGAIN}"),
     "an empty table": (("holds", SCORES, ""), GOOD, f"{SCORES}: expected the columns {COLUMNS}; {AGAIN}"),
     "a misspelt column": (
         ("replaced", SCORES, "recognised", "recognized"),
@@ -108,19 +108,19 @@ MISTAKES = {
     "another phrase": (
         ("replaced", SCORES, ",aba,", ",abb,"),
         GOOD,
-        f"{SCORES}: sequence 100 is 'abb' in train, in the dataset 'aba' in train: score the dataset again; finished"
+        f"{SCORES}: sequence 100 is 'abb' in train, by ...: score the dataset again; finished"
         " shards stay: the same command makes only the rest",
     ),
     "another split": (
         ("replaced", SCORES, "\n100,1,train", "\n100,1,test"),
         GOOD,
-        f"{SCORES}: sequence 100 is 'aba' in test, in the dataset 'aba' in train: score the dataset again; finished"
+        f"{SCORES}: sequence 100 is 'aba' in test, by ..., in the dataset 'aba' in train, ... finished"
         " shards stay: the same command makes only the rest",
     ),
     "a score that is no number": (
         ("replaced", SCORES, ",0.9,", ",nan,"),
         GOOD,
-        f"{SCORES}: the score of sequence 100 is nan: score the dataset again",
+        f"{SCORES}, line 2 is damaged (the score is nan); {AGAIN}",
     ),
     "a threshold in per cent": (
         None,
@@ -130,7 +130,7 @@ MISTAKES = {
     "a record file that is missing": (
         ("removed", SHARD),
         GOOD,
-        f"cannot read {SHARD} (No such file or directory): {REPAIR}",
+        f"{SHARD} is not there: {REPAIR}",
     ),
     "a record file of another split": (
         ("is_copy_of", SHARD, "test-00000-of-00002.tfrecord.gz"),

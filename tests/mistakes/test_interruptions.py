@@ -1,6 +1,5 @@
 """Ctrl-C, a worker that is killed, and two commands at once: real processes, as signals and locks are theirs."""
 
-import functools
 import os
 import pathlib
 import signal
@@ -11,14 +10,14 @@ import time
 
 import pytest
 
-from pipeline import commands, directories, sharding, transforms
+from pipeline import commands, directories, transforms
 from pipeline.commands import UserError
+from pipeline.runners import Runner
 
 NEEDS = ()
 ROOT = pathlib.Path(__file__).parents[2]
 INTERRUPTED = "interrupted: nothing incomplete is marked complete; the same command goes on"
-REQUEST = directories.Request("dataset", {})
-SHARDS = sharding.shards_of(REQUEST, [["a"], ["b"]])
+REQUEST = directories.Request("dataset", {"files": {"a": 1, "b": 1}, "shards": [["a"], ["b"]]})
 
 
 @pytest.fixture(autouse=True)
@@ -73,20 +72,29 @@ def wait_for(process, *files):
 
 def test_ctrl_c_with_two_workers(start, place):
     process = start("""
-import pathlib, sys, time
+import os, pathlib, sys, time
 import numpy as np
 from pipeline import commands, directories, sharding, transforms
+from pipeline.runners import Runner
 from pipeline.sequences import Sequence
 
 class Waits:
     def __call__(self, shard):
         with sharding.ShardWriter(pathlib.Path(), shard) as writer:
             writer.write("train", Sequence(np.zeros((1, 100, 2), np.float32), "a", shard.index, 1, "train"))
-            pathlib.Path(f"started {shard.index}").touch()
+            pathlib.Path(f"../started {shard.index}").touch()
             time.sleep(600)
 
-shards = sharding.shards_of(directories.Request("dataset", {}), [["a"], ["b"]])
-make = lambda: transforms.make_shards(Waits(), shards, directory=pathlib.Path(), workers=2, title="testing")
+request = directories.Request("dataset", {"files": {"a": 1, "b": 1}, "shards": [["a"], ["b"]]})
+output = pathlib.Path("o")
+
+def make():
+    directories.prepare(output, request)
+    os.chdir(output)
+    transforms.make_shards(
+        Waits(), request, directory=pathlib.Path(), runner=Runner(workers=2), sequences=2, title="testing"
+    )
+
 commands.run(make)
 """)
     wait_for(process, place / "started 0", place / "started 1")
@@ -94,7 +102,7 @@ commands.run(make)
     _, error = process.communicate(timeout=120)
     assert process.returncode == 130
     assert without_progress(error) == [INTERRUPTED]
-    assert not list((place / "shards").iterdir())
+    assert not [file for file in (place / "o/shards").iterdir() if not file.name.startswith(".")]
 
 
 class Raises:
@@ -109,22 +117,24 @@ class Raises:
         raise self.error
 
 
+def make(output, make_shard, *, workers):
+    directories.prepare(output, REQUEST)
+    runner = Runner(workers=workers)
+    transforms.make_shards(make_shard, REQUEST, directory=output, runner=runner, sequences=2, title="testing")
+
+
 def test_ctrl_c_with_one_worker(place, capsys):
     """Beam makes other exceptions of it."""
-    make = functools.partial(
-        transforms.make_shards, Raises(KeyboardInterrupt()), SHARDS, directory=place, workers=1, title="testing"
-    )
     with pytest.raises(SystemExit) as ended:
-        commands.run(make)
+        commands.run(lambda: make(place, Raises(KeyboardInterrupt()), workers=1))
     assert ended.value.code == 130
     assert without_progress(capsys.readouterr().err) == [INTERRUPTED]
 
 
 def test_a_worker_that_is_killed(place):
     """As by a system without memory. Beam alone would wait for ever."""
-    transform = transforms.MakeShards(Raises(None), place)
     with pytest.raises(UserError, match=r"a worker process died \(.* code -9\), perhaps for want of memory: the same"):
-        transforms._run_with_processes(transform, SHARDS[:1], 1)
+        make(place, Raises(None), workers=2)
 
 
 def test_ctrl_c_while_samples_are_made(start, place):
@@ -173,10 +183,10 @@ commands.run(lambda: sys.exit(run_pipeline.call([sys.executable, "-c", {STAGE!r}
 
 def test_two_commands_at_once(start, place):
     """The second is refused, until the first is gone."""
-    process = start("""
+    process = start(f"""
 import pathlib
 from pipeline import directories
-directories.prepare(pathlib.Path("o"), directories.Request("dataset", {}))
+directories.prepare(pathlib.Path("o"), directories.Request("dataset", {REQUEST.settings!r}))
 pathlib.Path("claimed").touch()
 input()
 """)

@@ -22,8 +22,7 @@ OPTIONS = {
     f"{GOOD} --output o": "unrecognized arguments: --output o",
     f"{GOOD} --thread 2": "unrecognized arguments: --thread 2 (did you mean --threads instead of --thread?)",
     f"{GOOD} --threads two": "argument --threads: 'two' is not a whole number of at least 1",
-    "gs://bucket/1.parquet --model model": "argument input: 'gs://bucket/1.parquet' is a URL; only paths on this"
-    " machine are supported so far",
+    "s3://bucket/1.parquet --model model": "argument input: 's3://bucket/1.parquet' is neither ... nor gs://BUCKET/FOLDER",
     f"{FILE} --model=": "argument --model: the path is empty (a variable that is not set?)",
 }
 
@@ -91,22 +90,22 @@ MISTAKES = {
     "arguments that are cut short": (
         ("cut", "model/inference_args.json"),
         GOOD,
-        "model holds no readable model (...): export it again",
+        "cannot read model (...): export it again",
     ),
     "an empty file": (
         ("holds", "model/model.tflite", ""),
         GOOD,
-        "model holds no readable model (...): export it again",
+        "cannot read model (...): export it again",
     ),
     "a web page": (
         ("holds", "model/model.tflite", "<!DOCTYPE html>" * 99),
         GOOD,
-        "model holds no readable model (The model is not a valid Flatbuffer buffer): export it again",
+        "cannot read model (The model is not a valid Flatbuffer buffer): export it again",
     ),
     "more threads than can be counted": (
         None,
         f"{GOOD} --threads 9000000000",
-        "model holds no readable model (...): export it again",
+        "cannot read model (...): export it again",
     ),
 }
 

@@ -31,8 +31,7 @@ OPTIONS = {
     f"{GOOD} --test-participants=": "argument --test-participants: '' is no list of participant ids, such as 3,17",
     f"{GOOD} --preset base": "argument --preset: invalid choice: 'base' (choose from ...small..., ...published...)",
     f"{GOOD} --quick": "unrecognized arguments: --quick",
-    "--data gs://bucket/data --output o": "argument --data: 'gs://bucket/data' is a URL; only paths on this machine are"
-    " supported so far",
+    "--data s3://bucket/data --output o": "argument --data: 's3://bucket/data' is neither ... nor gs://BUCKET/FOLDER",
     "--data data --output=": "argument --output: the path is empty (a variable that is not set?)",
 }
 

@@ -20,8 +20,7 @@ OPTIONS = {
     "--model run --dataset dataset --output o": "the following arguments are required: --run",
     f"{GOOD} --split test": "unrecognized arguments: --split test",
     "--run run --dataset dataset --output=": "argument --output: the path is empty (a variable that is not set?)",
-    "--run gs://bucket/run --dataset dataset --output o": "argument --run: 'gs://bucket/run' is a URL; only paths on"
-    " this machine are supported so far",
+    "--run s3://bucket/run --dataset dataset --output o": "argument --run: 's3://bucket/run' is neither ... nor gs://BUCKET/FOLDER",
 }
 
 
@@ -100,7 +99,7 @@ MISTAKES = {
     "a record file that is missing": (
         ("removed", SHARD),
         GOOD,
-        f"cannot read {SHARD} (No such file or directory): delete it and its data set's manifest.json, then run the"
+        f"{SHARD} is not there: delete it and its data set's manifest.json, then run the"
         " command that made it: it makes what is missing",
     ),
     "the run as output": (

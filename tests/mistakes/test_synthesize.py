@@ -19,8 +19,7 @@ OPTIONS = {
     "--output my samples": "unrecognized arguments: samples (no option takes it: write a list as 3,17, and quotes"
     " around a path with spaces)",
     "--output=": "argument --output: the path is empty (a variable that is not set?)",
-    "--output s3://bucket/o": "argument --output: 's3://bucket/o' is a URL; only paths on this machine are supported so"
-    " far",
+    "--output s3://bucket/o": "argument --output: 's3://bucket/o' is neither ... nor gs://BUCKET/FOLDER",
     "--output o --sequences 1e3": "argument --sequences: not a whole number: '1e3'",
     "--output o --sequences 1,000": "argument --sequences: not a whole number: '1,000'",
     "--output o --seed today": "argument --seed: not a whole number: 'today'",

@@ -24,8 +24,7 @@ OPTIONS = {
     f"{IO} --set optimizer.epochs 3": "unrecognized arguments: 3 (no option takes it: write a list as 3,17, and quotes"
     " around a path with spaces)",
     f"{IO} --set": "argument --set: expected one argument",
-    "--dataset gs://bucket/dataset --output o": "argument --dataset: 'gs://bucket/dataset' is a URL; only paths on this"
-    " machine are supported so far",
+    "--dataset s3://bucket/dataset --output o": "argument --dataset: 's3://bucket/dataset' is neither ... nor gs://BUCKET/FOLDER",
 }
 
 
@@ -149,7 +148,7 @@ MISTAKES = {
     "a record file that is missing": (
         ("removed", SHARD),
         GOOD,
-        f"cannot read {SHARD} (No such file or directory): {REPAIR}",
+        f"{SHARD} is not there: {REPAIR}",
     ),
     "a record file that is cut short": (
         ("cut", SHARD),
@@ -217,8 +216,8 @@ def test_mistakes(mistake, name):
 UNFINISHED = f"{GOOD} --set data.validation_phrase_share=0.3 --set data.max_frames=16"
 AGAIN = "delete o and train it again"
 CHECKPOINTS = {
-    "cut short": (b"PK\3\4", f"cannot read the weights o/checkpoint.npz (it is cut short, or no .npz file): {AGAIN}"),
-    "empty": (b"", f"cannot read the weights o/checkpoint.npz (it is cut short, or no .npz file): {AGAIN}"),
+    "cut short": (b"PK\3\4", f"cannot read o/checkpoint.npz (it is cut short, or no .npz file): {AGAIN}"),
+    "empty": (b"", f"cannot read o/checkpoint.npz (it is cut short, or no .npz file): {AGAIN}"),
     "of another network": (
         None,
         "o/checkpoint.npz holds another model (... is ... there and ... here; ... arrays differ), perhaps of another"

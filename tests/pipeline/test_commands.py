@@ -149,11 +149,12 @@ def test_progress_goes_to_standard_error(monkeypatch, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_paths_are_of_this_machine(monkeypatch):
+def test_paths_are_of_this_machine_or_in_a_bucket(monkeypatch):
     assert commands.path("a/b").parts == ("a", "b")
     monkeypatch.setenv("HOME", "/home/me")
     assert commands.path("~/a") == pathlib.Path("/home/me/a")
     with pytest.raises(argparse.ArgumentTypeError, match="the path is empty"):
         commands.path("")
-    with pytest.raises(argparse.ArgumentTypeError, match="'gs://bucket/a' is a URL"):
-        commands.path("gs://bucket/a")
+    assert str(commands.path("gs://bucket/a")) == "gs://bucket/a"
+    with pytest.raises(argparse.ArgumentTypeError, match="'s3://bucket/a' is neither a path on this machine nor gs://"):
+        commands.path("s3://bucket/a")

@@ -9,7 +9,7 @@ from pipeline import dataset, directories, records, sharding
 from pipeline import landmarks as lm
 from pipeline.commands import UserError
 from pipeline.dataset import Dataset
-from pipeline.features import features
+from pipeline.features import NUM_FEATURES, features
 from pipeline.sequences import Sequence
 from pipeline.sharding import RecordName, ShardWriter
 
@@ -50,14 +50,18 @@ def sequence(sequence_id, participant_id=1):
     return Sequence(landmarks, f"label {sequence_id}", sequence_id, participant_id, "train")
 
 
+def requested(shards, **more):
+    return directories.Request("dataset", {"files": {"a": 1, "b": 1}, "shards": shards, **more})
+
+
 @pytest.fixture
 def made(tmp_path):
     """A dataset of two shards: 1, 2 (train), 3 (test) and a rejected 4; then 5 (train)."""
     path = tmp_path / "dataset"
-    request = directories.Request("dataset", {"of": "a test"})
+    request = requested([["a"], ["b"]])
     assert not directories.prepare(path, request)
-    sharding.prepare(path)
-    first, second = shards = sharding.shards_of(request, [["a"], ["b"]])
+    first, second = shards = sharding.shards_of(request)
+    assert sharding.prepare(path, shards) == {}
     with ShardWriter(path, first) as writer:
         writer.write("train", sequence(1))
         writer.write("test", sequence(3, 9))
@@ -65,8 +69,8 @@ def made(tmp_path):
         writer.reject(4, "unknown_characters", file="a", detail="'é'")
     with ShardWriter(path, second) as writer:
         writer.write("train", sequence(5))
-    reports = sharding.read_reports(path, shards)
-    dataset.finish(path, request, reports, participants={1: "train", 9: "test"}, content={"more": 1})
+    reports = [sharding.finished_report(path, shard) for shard in shards]
+    dataset.finish(path, request, reports, content={"more": 1})
     return path
 
 
@@ -78,7 +82,8 @@ def test_what_was_written_is_read(made):
     assert list(found.read("validation")) == []
     assert (found.count("train"), found.count("validation"), found.count("test")) == (3, 0, 1)
     assert found.participants("test") == [9]
-    everything = np.concatenate([features(sequence(i).landmarks) for i in (1, 2, 5)]).astype(np.float64)
+    everything = np.concatenate([features(sequence(i).landmarks) for i in (1, 2, 5)])
+    everything = everything.astype(np.float64).reshape(-1, NUM_FEATURES)
     np.testing.assert_allclose(found.mean, everything.mean(axis=0), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(found.std, everything.std(axis=0), rtol=1e-6)
     assert found.manifest["read"] == 5
@@ -126,8 +131,14 @@ def test_missing_and_short_record_files_are_found(made):
     path.unlink()
     with records.RecordWriter(path) as writer:
         writer.write(records.encode(sequence(1)))
-    with pytest.raises(UserError, match=r"train-00000-of-00002.* has 1 sequences, the manifest says 2"):
+    with pytest.raises(UserError, match=r"train-00000-of-00002.*its SHA-256 is not that of the file that was written"):
         list(found.read("train"))
+    manifest = json.loads((made / "manifest.json").read_text())
+    manifest["shards"][0]["files"][0]["file_sha256"] = writer.file_sha256
+    manifest["shards"][0]["files"][0]["bytes"] = writer.size
+    (made / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match=r"train-00000-of-00002.* has 1 sequences, the manifest says 2"):
+        list(Dataset.open(made).read("train"))
     path.unlink()
     with pytest.raises(UserError, match=r"cannot read .*train-00000-of-00002"):
         list(found.read("train"))
@@ -142,9 +153,8 @@ def test_the_fingerprint_is_that_of_the_records(made):
 
 
 def test_infinite_values_become_missing_and_are_counted(tmp_path):
-    request = directories.Request("dataset", {})
-    (shard,) = sharding.shards_of(request, [["a"]])
-    sharding.prepare(tmp_path)
+    (shard,) = sharding.shards_of(requested([["a"]]))
+    sharding.prepare(tmp_path, [shard])
     landmarks = sequence(1).landmarks
     landmarks[0, 0] = np.inf, -np.inf
     with ShardWriter(tmp_path, shard) as writer:
@@ -157,9 +167,8 @@ def test_infinite_values_become_missing_and_are_counted(tmp_path):
 
 
 def test_a_shard_is_done_only_as_a_whole(tmp_path):
-    request = directories.Request("dataset", {})
-    (shard,) = sharding.shards_of(request, [["a"]])
-    sharding.prepare(tmp_path)
+    (shard,) = sharding.shards_of(requested([["a"]]))
+    sharding.prepare(tmp_path, [shard])
     with pytest.raises(RuntimeError), ShardWriter(tmp_path, shard) as writer:
         writer.write("train", sequence(1))
         raise RuntimeError
@@ -168,7 +177,7 @@ def test_a_shard_is_done_only_as_a_whole(tmp_path):
     with ShardWriter(tmp_path, shard) as writer:
         writer.write("train", sequence(1))
     assert sharding.finished_report(tmp_path, shard).written == 1
-    (other,) = sharding.shards_of(directories.Request("dataset", {"other": 1}), [["a"]])
+    (other,) = sharding.shards_of(requested([["a"]], other=1))
     assert sharding.finished_report(tmp_path, other) is None
     (file,) = (tmp_path / "shards").iterdir()
     file.write_bytes(file.read_bytes()[:-1])
@@ -176,11 +185,11 @@ def test_a_shard_is_done_only_as_a_whole(tmp_path):
 
 
 def test_nothing_to_train_on(tmp_path):
-    request = directories.Request("dataset", {})
-    sharding.prepare(tmp_path)
-    shards = sharding.shards_of(request, [["a"]])
-    with ShardWriter(tmp_path, shards[0]) as writer:
+    request = requested([["a"]])
+    (shard,) = sharding.shards_of(request)
+    sharding.prepare(tmp_path, [shard])
+    with ShardWriter(tmp_path, shard) as writer:
         writer.reject(1, "empty_label")
     with pytest.raises(UserError, match="no sequence to train on: 1 read, 0 written, 1 empty_label"):
-        dataset.finish(tmp_path, request, sharding.read_reports(tmp_path, shards), participants={}, content={})
+        dataset.finish(tmp_path, request, [sharding.finished_report(tmp_path, shard)], content={})
     assert not (tmp_path / "manifest.json").exists()

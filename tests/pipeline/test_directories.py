@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from pipeline import directories
+from pipeline import directories, storage
 from pipeline.commands import UserError
 from pipeline.directories import Request
 
@@ -93,7 +93,7 @@ def test_fingerprints():
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     path = tmp_path / "a.json"
     directories.write_json(path, {"a": 1})
-    with pytest.raises(RuntimeError), directories.replacing(path) as temporary:
+    with pytest.raises(RuntimeError), storage.replacing(path) as temporary:
         temporary.write_text("half")
         assert temporary.parent == path.parent
         raise RuntimeError
@@ -113,10 +113,10 @@ def test_a_claim_of_which_nothing_came_can_be_changed(tmp_path, kind):
 
 
 def test_errors_name_the_file_that_was_to_be_written(tmp_path):
-    with pytest.raises(OSError, match="No space") as raised, directories.replacing(tmp_path / "a.json") as temporary:
+    with pytest.raises(OSError, match="No space") as raised, storage.replacing(tmp_path / "a.json") as temporary:
         raise OSError(errno.ENOSPC, "No space left on device", str(temporary))
     assert raised.value.filename == str(tmp_path / "a.json")
-    with pytest.raises(OSError, match=r"^of a library$"), directories.replacing(tmp_path / "a.json"):
+    with pytest.raises(OSError, match=r"^of a library$"), storage.replacing(tmp_path / "a.json"):
         raise OSError("of a library")
 
 

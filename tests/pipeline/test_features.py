@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline import landmarks as lm
-from pipeline.features import NUM_FEATURES, features
+from pipeline.features import features
 
 
 def naive(landmarks):
@@ -25,7 +25,7 @@ def naive(landmarks):
                     if frame + step < num_frames:
                         later = (values[frame + step, point] - centre) / (scale or 1.0)
                         result[frame, point, 2 * step + axis] = later - here
-    return result.reshape(num_frames, 600)
+    return result
 
 
 def clip(num_frames, *missing):
@@ -55,7 +55,7 @@ def test_features_are_as_defined(landmarks):
         warnings.simplefilter("error")
         found = features(landmarks)
     assert found.dtype == np.float32
-    assert found.shape == (len(landmarks), NUM_FEATURES)
+    assert found.shape == (len(landmarks), lm.NUM_POINTS, 6)
     np.testing.assert_allclose(found, naive(landmarks), atol=1e-5)
     np.testing.assert_array_equal(landmarks, before)
 
@@ -65,7 +65,7 @@ def test_by_hand():
     landmarks = np.full((2, lm.NUM_POINTS, 2), np.nan, np.float32)
     landmarks[:, lm.CENTRE_POINT, 0] = 1, 3
     landmarks[:, 0, 0] = 0, 8
-    found = features(landmarks).reshape(2, lm.NUM_POINTS, 6)
+    found = features(landmarks)
     scale = np.sqrt((1 + 1 + 4 + 36) / 4)
     np.testing.assert_allclose(found[0, 0], [-2 / scale, np.nan, 8 / scale, np.nan, 0, 0], rtol=1e-6)
     np.testing.assert_allclose(found[1, 0], [6 / scale, np.nan, 0, 0, 0, 0], rtol=1e-6)

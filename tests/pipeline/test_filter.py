@@ -6,8 +6,10 @@ import pytest
 
 from pipeline import convert, directories, score_table
 from pipeline import filter as filter_command
+from pipeline.commands import UserError
 from pipeline.dataset import Dataset
-from pipeline.features import features
+from pipeline.features import NUM_FEATURES, features
+from pipeline.runners import Runner
 from pipeline.score_table import Row
 from pipeline.splits import SplitRule
 
@@ -18,7 +20,7 @@ RULE = SplitRule(validation_participants=(2,), test_participants=(3,))
 
 @pytest.fixture
 def parent(kaggle_data, tmp_path):
-    convert.convert(kaggle_data(), tmp_path / "dataset", RULE, num_shards=None, workers=1)
+    convert.convert(kaggle_data(), tmp_path / "dataset", RULE, num_shards=None, runner=Runner())
     return Dataset.open(tmp_path / "dataset")
 
 
@@ -39,7 +41,7 @@ def score(parent, path, *, low=LOW, left_out=(), more=(), of=None, **changes):
 
 
 def run(parent, scores, output, threshold=0.2):
-    filter_command.filter_dataset(parent.path, scores, output, threshold=threshold, workers=1)
+    filter_command.filter_dataset(parent.path, scores, output, threshold=threshold, runner=Runner())
     return Dataset.open(output)
 
 
@@ -52,7 +54,11 @@ def test_low_scores_are_left_out_but_of_the_test_split(parent, tmp_path):
     assert ids(found, "train") == [sequence_id for sequence_id in ids(parent, "train") if sequence_id not in (100, 107)]
     assert ids(found, "validation") == [105, 109]
     assert ids(found, "test") == ids(parent, "test")
-    kept = np.concatenate([features(each.landmarks) for each in found.read("train")]).astype(np.float64)
+    kept = (
+        np.concatenate([features(each.landmarks) for each in found.read("train")])
+        .astype(np.float64)
+        .reshape(-1, NUM_FEATURES)
+    )
     np.testing.assert_allclose(found.mean, np.nanmean(kept, axis=0), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(found.std, np.nanstd(kept, axis=0), rtol=1e-6)
     assert found.fingerprint != parent.fingerprint
@@ -62,7 +68,9 @@ def test_low_scores_are_left_out_but_of_the_test_split(parent, tmp_path):
     assert manifest["settings"]["threshold_was"] == "given"
     assert manifest["parent"]["fingerprint"] == parent.fingerprint
     assert manifest["dropped"] == {"train": 2, "validation": 1, "test": 0}
-    assert manifest["dropped_by_participant"] == {"1": 1, "2": 1, "3": 0, "4": 1}
+    assert manifest["dropped_by_participant"] == {
+        str(who): {"read": 3, "low_score": dropped} for who, dropped in ((1, 1), (2, 1), (3, 0), (4, 1))
+    }
     assert manifest["rejected"] == {"low_score": 3}
     dropped = [json.loads(line) for line in (found.path / "dropped.jsonl").read_text().splitlines()]
     assert [each["sequence_id"] for each in dropped] == [100, 101, 107]
@@ -86,6 +94,31 @@ def test_the_command(parent, tmp_path, capsys, monkeypatch):
     filter_command.main()
     assert "already complete" in capsys.readouterr().out
     assert Dataset.open(tmp_path / "out").manifest["settings"]["threshold_was"] == "chosen from the training scores"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"of": "another"}, "holds the scores of another dataset"),
+        ({"left_out": (104,)}, "has 11 scores, the dataset 12 sequences"),
+        ({"more": [Row(5, 1, "train", 1, True, "a", "a", 1.0)]}, "has 13 scores, the dataset 12 sequences"),
+        (
+            {"left_out": (104,), "more": [Row(5, 1, "train", 1, True, "a", "a", 1.0)]},
+            "has no score of sequence 104: score the dataset again",
+        ),
+        ({"target": "else"}, "'else' in .*, in the dataset 'word"),
+        ({"split": "train"}, "in train, by .*, in the dataset .* in (test|validation)"),
+        ({"participant_id": 9}, "by signer 9, .*, in the dataset .*, by signer [1-4]"),
+        ({"num_frames": 99}, ", 99 frames, in the dataset .*, [3-7] frames"),
+        ({"score": float("nan")}, "is nan"),
+        ({"low": dict.fromkeys(range(100, 112), 0.0)}, "leaves nothing to train on"),
+    ],
+)
+def test_scores_that_do_not_fit(parent, tmp_path, changes, message):
+    scores = score(parent, tmp_path / "scores", **changes)
+    with pytest.raises(UserError, match=message):
+        run(parent, scores, tmp_path / "out")
+    assert not (tmp_path / "out/manifest.json").exists()
 
 
 def test_the_threshold_lies_in_the_valley():

@@ -8,7 +8,8 @@ HEADER = "path,file_id,sequence_id,participant_id,phrase\n"
 
 def test_reads_the_kaggle_layout(kaggle_data, example_recordings):
     table = metadata.read(kaggle_data())
-    assert table.source == "train"
+    assert list(table.sha256) == ["train.csv"]
+    assert {entry.source for entry in table.entries.values()} == {"train"}
     assert table.paths == [f"train_landmarks/{i}.parquet" for i in (1, 2, 3)]
     assert table.participants == [1, 2, 3, 4]
     assert [entry.label for entry in table.entries.values()] == [each.phrase for each in example_recordings]
@@ -50,3 +51,27 @@ def test_bad_rows_are_one_clear_line(tmp_path, text, message):
     assert message in str(caught.value)
     assert "train.csv" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_several_files_are_one_table(tmp_path):
+    (tmp_path / "train.csv").write_text(HEADER + "a.parquet,1,5,1,x\n")
+    (tmp_path / "supplemental_metadata.csv").write_text(HEADER + "b.parquet,1,3,2,y\na.parquet,1,4,1,z\n")
+    table = metadata.read(tmp_path, ["train.csv", "supplemental_metadata.csv"])
+    assert [(entry.sequence_id, entry.source) for entry in table.entries.values()] == [
+        (5, "train"),
+        (3, "supplemental_metadata"),
+        (4, "supplemental_metadata"),
+    ]
+    assert [entry.sequence_id for entry in table.by_path["a.parquet"]] == [5, 4]
+    assert list(table.sha256) == ["train.csv", "supplemental_metadata.csv"]
+
+
+def test_an_id_in_two_files_names_both_places(tmp_path):
+    (tmp_path / "train.csv").write_text(HEADER + "a.parquet,1,4,1,w\na.parquet,1,5,1,x\n")
+    (tmp_path / "more.csv").write_text(HEADER + "b.parquet,1,5,2,y\n")
+    with pytest.raises(UserError, match=r"more\.csv, line 2: sequence 5 is also on line 3 of train\.csv"):
+        metadata.read(tmp_path, ["train.csv", "more.csv"])
+    with pytest.raises(UserError, match="two have the same name"):
+        metadata.read(tmp_path, ["train.csv", "train.csv"])
+    with pytest.raises(UserError, match=r"has no other\.csv"):
+        metadata.read(tmp_path, ["train.csv", "other.csv"])

@@ -107,3 +107,85 @@ def test_a_file_without_rows(tmp_path):
     path = write(tmp_path / "a.parquet")
     pq.write_table(pq.read_table(path).slice(0, 0), path)
     assert list(parquet.read_runs(path)) == []
+
+
+@pytest.mark.parametrize("name", ["sequence_id", None])
+def test_ids_as_an_index_of_pandas(tmp_path, kaggle_data, recording, name):
+    pd = pytest.importorskip("pandas")
+    recordings = [recording(5), recording(3)]
+    data = kaggle_data(recordings)
+    frame = pd.read_parquet(data / recordings[0].file).set_index("sequence_id").rename_axis(name)
+    frame.to_parquet(tmp_path / "a.parquet")
+    stored = pq.read_schema(tmp_path / "a.parquet").names
+    assert (name or "__index_level_0__") in stored
+    found = list(parquet.read_sequences(tmp_path / "a.parquet"))
+    assert [sequence_id for sequence_id, _ in found] == [5, 3]
+    np.testing.assert_array_equal(found[0][1], recordings[0].array())
+
+
+def rows(path, ids, frames, **options):
+    """A file with these ids and frames in its rows, x of the first point counting up."""
+    count = np.arange(len(ids), dtype=np.float32)
+    table = {"sequence_id": pa.array(ids, pa.int32())} | dict.fromkeys(lm.COLUMNS, count)
+    pq.write_table(pa.table(table if frames is None else table | {"frame": frames}), path, **options)
+    return path
+
+
+@pytest.mark.parametrize("kind", [pa.int16(), pa.int64(), pa.float32(), None])
+@pytest.mark.parametrize("row_group_size", [1, 4, 100])
+def test_rows_that_are_no_sequence_are_told_once(tmp_path, kind, row_group_size):
+    scattered, again, swapped, good = [7, 7], [8] * 4, [9] * 3, [3] * 3
+    ids = [*scattered, *good, 7, *again, *swapped, 4]
+    frames = [0, 1, *(0, 2, 7), 2, *(0, 1, 0, 1), *(0, 2, 1), 5]
+    path = rows(tmp_path / "a.parquet", ids, kind and pa.array(frames, kind), row_group_size=row_group_size)
+    found = list(parquet.read_sequences(path))
+    faults = {sequence_id: each for sequence_id, each in found if isinstance(each, parquet.Fault)}
+    landmarks = {sequence_id: each[:, 0, 0].tolist() for sequence_id, each in found if sequence_id not in faults}
+    assert len(found) == len(faults) + len(landmarks) == 5
+    assert faults.pop(7) == parquet.Fault("duplicate_sequence", "its rows are in 2 places of the file")
+    if kind is None:
+        assert not faults
+        assert landmarks == {3: [2, 3, 4], 8: [6, 7, 8, 9], 9: [10, 11, 12], 4: [13]}
+    else:
+        assert faults == {
+            8: parquet.Fault("duplicate_sequence", "frame 0 follows frame 1"),
+            9: parquet.Fault("frames_out_of_order", "frame 1 follows frame 2"),
+        }
+        assert landmarks == {3: [2, 3, 4], 4: [13]}
+
+
+def test_a_frame_without_a_number_is_in_no_order(tmp_path):
+    path = rows(tmp_path / "a.parquet", [1, 1, 1, 2], pa.array([0, None, 2, 0], pa.int16()))
+    found = dict(parquet.read_sequences(path))
+    assert found[1].reason == "frames_out_of_order"
+    assert len(found[2]) == 1
+
+
+def test_a_frame_column_that_is_none(tmp_path):
+    path = rows(tmp_path / "a.parquet", [1], pa.array(["first"]))
+    with pytest.raises(UserError, match=r"holds no numbers in the column frame \(string\)"):
+        list(parquet.read_sequences(path))
+
+
+def test_flipped_bits_and_truncations_of_a_file_with_checksums_change_nothing_unseen(tmp_path, recording):
+    """A sample: each is an error, or was in what is not read. Files without checksums cannot promise it."""
+    random = np.random.default_rng(4)
+    path = rows(tmp_path / "a.parquet", [5] * 4 + [6] * 3, pa.array([0, 1, 2, 3, 0, 1, 2]), write_page_checksum=True)
+    whole = path.read_bytes()
+    expected = list(parquet.read_sequences(path))
+    found = 0
+    for bit in random.integers(0, 8 * len(whole), 150):
+        broken = bytearray(whole)
+        broken[bit // 8] ^= 1 << bit % 8
+        for content in (broken, whole[: bit // 8]):
+            path.write_bytes(content)
+            try:
+                read = list(parquet.read_sequences(path))
+            except UserError:
+                found += 1
+                continue
+            assert content is broken
+            for (sequence_id, landmarks), (expected_id, expected_landmarks) in zip(read, expected, strict=True):
+                assert sequence_id == expected_id
+                np.testing.assert_array_equal(landmarks, expected_landmarks)
+    assert found > 150

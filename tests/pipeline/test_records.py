@@ -58,6 +58,36 @@ def test_stock_tensorflow_reads_the_file(tmp_path, num_frames):
     assert found["label"].numpy().decode() == "zoë ~"
 
 
+@settings(max_examples=40, deadline=None)
+@given(label=st.text(), sequence_id=ids, participant_id=ids, seed=st.integers(0, 9))
+def test_stock_tensorflow_reads_any_example(label, sequence_id, participant_id, seed):
+    tf = pytest.importorskip("tensorflow")
+    expected = sequence(seed, label=label, sequence_id=sequence_id, participant_id=participant_id)
+    record = records.encode(expected)
+    example = tf.train.Example.FromString(record)
+    assert example.SerializeToString(deterministic=True) == record
+    feature = example.features.feature
+    assert feature["label"].bytes_list.value[0].decode() == label
+    assert feature["sequence_id"].int64_list.value[:] == [sequence_id]
+    assert feature["participant_id"].int64_list.value[:] == [participant_id]
+    assert feature["num_frames"].int64_list.value[:] == [expected.num_frames]
+    assert feature["landmarks"].bytes_list.value[0] == expected.landmarks.astype("<f4").tobytes()
+
+
+def test_beams_own_source_reads_the_file(tmp_path):
+    beam = pytest.importorskip("apache_beam")
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+    from apache_beam.testing.util import assert_that, equal_to
+
+    contents = [records.encode(sequence(seed)) for seed in range(5)] + [b"", bytes(3 << 20)]
+    with records.RecordWriter(tmp_path / "a.tfrecord.gz") as writer:
+        for content in contents:
+            writer.write(content)
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        found = pipeline | beam.io.ReadFromTFRecord(str(writer.path), validate=True)
+        assert_that(found, equal_to(contents))
+
+
 def test_an_example_of_stock_tensorflow_is_read():
     tf = pytest.importorskip("tensorflow")
     expected = sequence(3)
@@ -152,6 +182,21 @@ def test_no_flipped_bit_changes_what_is_read(tmp_path):
             assert bit // 8 in (*range(3, 10), len(whole) - 9)
         except UserError as error:
             assert "is damaged at record" in str(error)
+
+
+def test_the_hash_of_the_file_finds_every_flipped_bit(tmp_path):
+    path = tmp_path / "a"
+    whole = small_file(path)
+    sha256 = hashlib.sha256(whole).hexdigest()
+    expected = list(records.read_records(path, file_sha256=sha256))
+    for bit in range(8 * len(whole)):
+        broken = bytearray(whole)
+        broken[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(broken)
+        found = []
+        with pytest.raises(UserError, match="is damaged at record"):
+            found.extend(records.read_records(path, file_sha256=sha256))
+        assert found == expected[: len(found)]
 
 
 def test_trailing_bytes_are_found(tmp_path):

@@ -9,7 +9,7 @@ from pipeline.commands import UserError
 from pipeline.score_table import Row
 
 ROW = Row(7, 3, "train", 120, True, 'a "b", c', " =1+1", -0.1)
-PHRASE = st.text(vocabulary.CHARACTERS)
+PHRASE = st.text(vocabulary.CHARACTERS, min_size=1)
 ROWS = st.builds(
     Row,
     sequence_id=st.integers(0, 2**40),
@@ -47,7 +47,19 @@ def test_the_file(tmp_path):
         (lambda text: text + text.splitlines()[1] + "\n", "sequence 7 is listed twice"),
         (lambda text: text.replace(",120,", ",many,"), "line 2 is damaged .*'many'"),
         (lambda text: text.replace("-0.1", "low"), "line 2 is damaged .*'low'"),
-        (lambda text: text + "8,3\n", "line 3 is damaged "),
+        (lambda text: text + "8,3\n", "line 3 is damaged .*expected 9 fields"),
+        (lambda text: text.replace(",-0.1,0", ",-0.1,0,7"), "line 2 is damaged .*expected 9 fields"),
+        (lambda text: text.replace(",train,", ",dev,"), "line 2 is damaged .*no split 'dev'"),
+        (lambda text: text.replace(",120,", ",0,"), "line 2 is damaged .*num_frames is 0"),
+        (lambda text: text.replace(",120,1,", ",120,2,"), "line 2 is damaged .*passes_length_rule is '2', expected 0"),
+        (lambda text: text.replace(",120,1,", ",120,True,"), "line 2 is damaged .*passes_length_rule is 'True'"),
+        (lambda text: text.replace("-0.1,0", "-0.1,1"), "line 2 is damaged .*exact is '1', expected 0"),
+        (lambda text: text.replace("-0.1", "1.5"), "line 2 is damaged .*the score is 1.5"),
+        (lambda text: text.replace("-0.1", "nan"), "line 2 is damaged .*the score is nan"),
+        (lambda text: text.replace("-0.1", "-inf"), "line 2 is damaged .*the score is -inf"),
+        (lambda text: text.replace('"a ""b"", c"', ""), "line 2 is damaged .*the target is empty"),
+        (lambda text: text.replace("7,3,", "7.0,3,"), "line 2 is damaged .*'7.0'"),
+        (lambda text: text + "x" * 200_000, "line 2.*field larger than field limit"),
         (lambda text: text.replace("train", "tr\xffin"), "line "),
     ],
 )

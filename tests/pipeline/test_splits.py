@@ -1,12 +1,42 @@
+import collections
+import dataclasses
 import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.commands import UserError
+from pipeline.metadata import Entry
 from pipeline.splits import SplitRule
+
+ENTRIES = st.lists(
+    st.builds(
+        Entry,
+        path=st.sampled_from(["a/1.parquet", "a/2.parquet", "b/3.parquet", "b/4.parquet", "5.parquet"]),
+        sequence_id=st.integers(-(2**40), 2**40),
+        participant_id=st.integers(0, 12),
+        label=st.just("x"),
+        source=st.just("train"),
+    ),
+    min_size=1,
+    max_size=40,
+    unique_by=lambda entry: entry.sequence_id,
+)
+KEYS = {
+    "participant": lambda entry: entry.participant_id,
+    "file": lambda entry: entry.path,
+    "sequence": lambda entry: entry.sequence_id,
+}
+
+
+def assign(rule, participants):
+    """The split of each participant, where each has two sequences in a file of his own."""
+    ids = {2 * index + i: who for index, who in enumerate(participants) for i in (0, 1)}
+    assigned = rule.assign(Entry(f"{who}.parquet", i, who, "x", "train") for i, who in ids.items())
+    assert all(assigned[i] == assigned[i ^ 1] for i in assigned)
+    return {ids[i]: split for i, split in assigned.items()}
 
 
 @given(st.sets(st.integers(), min_size=3), st.floats(0, 0.4), st.floats(0, 0.4))
@@ -16,56 +46,136 @@ def test_shares(participants, validation_share, test_share):
     size["validation"] = math.ceil(validation_share * len(participants) - 1e-9)
     if sum(size.values()) >= len(participants):
         with pytest.raises(UserError, match="no signer is left"):
-            rule.assign(participants)
+            assign(rule, participants)
         return
-    assigned = rule.assign(participants)
+    assigned = assign(rule, participants)
     assert assigned.keys() == participants
     for split, expected in size.items():
         assert list(assigned.values()).count(split) == expected
-    assert assigned == rule.assign(sorted(participants, reverse=True))
+    assert assigned == assign(rule, sorted(participants, reverse=True))
 
 
 def test_the_hash_is_stable():
     """Whoever reads this: another answer here means that everybody's splits change."""
-    assigned = SplitRule(validation_share=0.1, test_share=0.2).assign(range(10))
+    assigned = assign(SplitRule(validation_share=0.1, test_share=0.2), range(10))
     assert [who for who, split in assigned.items() if split == "test"] == [0, 8]
     assert [who for who, split in assigned.items() if split == "validation"] == [9]
+    entries = [Entry(f"train_landmarks/{i}.parquet", i, 1, "x", "train") for i in range(10)]
+    by_file = SplitRule(by="file", test_share=0.2).assign(entries)
+    assert [i for i, split in by_file.items() if split == "test"] == [2, 3]
+    by_sequence = SplitRule(by="sequence", test_share=0.2).assign(entries)
+    assert [i for i, split in by_sequence.items() if split == "test"] == [0, 8]
 
 
 def test_lists_take_the_place_of_shares():
     rule = SplitRule(validation_participants=(5,), test_participants=(3, 1), validation_share=0.5, test_share=0.5)
-    assert rule.assign([1, 3, 5, 7, 9]) == {1: "test", 3: "test", 5: "validation", 7: "train", 9: "train"}
+    assert assign(rule, [1, 3, 5, 7, 9]) == {1: "test", 3: "test", 5: "validation", 7: "train", 9: "train"}
+    files = SplitRule(validation_files=("5.parquet",), test_files=("1.parquet",), test_participants=(3,))
+    assert assign(files, [1, 3, 5, 7, 9]) == {1: "test", 3: "test", 5: "validation", 7: "train", 9: "train"}
 
 
 def test_a_listed_signer_is_in_no_share():
-    assigned = SplitRule(test_participants=(1, 2), validation_share=0.5).assign(range(6))
+    assigned = assign(SplitRule(test_participants=(1, 2), validation_share=0.5), range(6))
     assert (assigned[1], assigned[2]) == ("test", "test")
     assert list(assigned.values()).count("validation") == 3
+
+
+@settings(max_examples=60, deadline=None)
+@given(ENTRIES, st.sampled_from(list(KEYS)), st.sampled_from([0.0, 0.1, 0.5]), st.integers(2, 4))
+def test_each_unit_is_whole_and_in_one_fold(entries, by, test_share, folds):
+    key = KEYS[by]
+    units = {key(entry) for entry in entries}
+    remaining = len(units) - math.ceil(test_share * len(units) - 1e-9)
+    validated = collections.Counter()
+    tests = []
+    for fold in range(1, folds + 1):
+        rule = SplitRule(by=by, test_share=test_share, folds=folds, fold=fold)
+        if remaining < folds:
+            with pytest.raises(UserError, match=f"{folds} folds of {remaining} "):
+                rule.assign(entries)
+            continue
+        assigned = rule.assign(entries)
+        assert list(assigned) == [entry.sequence_id for entry in entries]
+        assert assigned == rule.assign(entries[::-1])
+        splits = {unit: {assigned[each.sequence_id] for each in entries if key(each) == unit} for unit in units}
+        assert all(len(found) == 1 for found in splits.values())
+        validated.update(unit for unit, found in splits.items() if found == {"validation"})
+        tests.append({unit for unit, found in splits.items() if found == {"test"}})
+    if remaining >= folds:
+        assert set(validated.values()) == {1} and len(validated) >= folds
+        assert all(each == tests[0] for each in tests)
+        assert validated == dict.fromkeys(units - tests[0], 1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(ENTRIES, st.sampled_from(list(KEYS)), st.integers(1, 50))
+def test_a_limit_takes_the_first_and_moves_none(entries, by, limit):
+    whole = SplitRule(by=by, test_share=0.0)
+    limited = SplitRule(by=by, test_share=0.0, limit=limit)
+    assert list(limited.assign(entries).items()) == list(whole.assign(entries).items())[:limit]
+
+
+def test_as_many_folds_as_signers_are_left():
+    assert sorted(assign(SplitRule(folds=2, fold=1), [1, 2, 3]).values()) == ["test", "train", "validation"]
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_a_limit_leaves_something_to_train_on(limit):
+    """Two sequences of signer 1 come first."""
+    rule = SplitRule(test_participants=(1,), limit=limit)
+    with pytest.raises(UserError, match=r"no signer is left to train on: of 1, .* --test-share, or raise --limit"):
+        assign(rule, [1, 2])
+    entries = [Entry("1.parquet", i, 1 + i // limit, "x", "train") for i in range(4)]
+    with pytest.raises(UserError, match="or raise --limit"):
+        rule.assign(entries)
+    assert list(dataclasses.replace(rule, limit=limit + 1).assign(entries).values()) == ["test"] * limit + ["train"]
+
+
+def test_a_subset_of_signers_is_all_there_is():
+    assigned = assign(SplitRule(participants=(2, 4), test_share=0.5), range(2, 5))
+    assert sorted(assigned.values()) == ["test", "train"]
+    assert assigned.keys() == {2, 4}
 
 
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
         (SplitRule(test_participants=(8,)), "no participant 8 in the data, which has 1, 2, 3"),
+        (SplitRule(participants=(8,)), "no participant 8 in the data, which has 1, 2, 3"),
+        (SplitRule(participants=(1, 2), test_participants=(3,)), "no participant 3 in the data, which has 1, 2"),
+        (SplitRule(test_files=("8.parquet",)), r"no file 8\.parquet in the data, which has 1\.parquet, 2\.parquet"),
         (SplitRule(test_participants=(2, 2)), "participant 2 is listed twice"),
         (SplitRule(test_participants=(2,), validation_participants=(2,)), "participant 2 is listed twice"),
+        (SplitRule(test_files=("2.parquet",) * 2), r"file 2\.parquet is listed twice"),
+        (
+            SplitRule(validation_participants=(2,), test_files=("2.parquet",)),
+            r"signer 2 is listed for validation, 2\.parquet for test, and both hold sequence",
+        ),
         (SplitRule(test_participants=(1, 2, 3)), "no signer is left to train on"),
+        (SplitRule(by="file", test_share=0.9), "no file is left to train on"),
         (SplitRule(test_share=0.9), "no signer is left to train on"),
         (SplitRule(test_share=1.0), "test share is 1.0"),
         (SplitRule(validation_share=-0.1), "validation share is -0.1"),
         (SplitRule(validation_share=math.nan), "validation share is nan"),
+        (SplitRule(by="phrase"), "split by participant, file, sequence, not by 'phrase'"),
+        (SplitRule(fold=1), "fold 1 of how many"),
+        (SplitRule(folds=3), "fold 0 of 3: expected 2 folds at least, and one of them"),
+        (SplitRule(folds=3, fold=4), "fold 4 of 3"),
+        (SplitRule(folds=1, fold=1), "fold 1 of 1"),
+        (SplitRule(folds=3, fold=1), "3 folds of 2 signers: each needs one at least; lower --folds, set fewer aside"),
+        (SplitRule(folds=2, fold=2, test_participants=(1, 3)), "2 folds of 1 signer: each needs one at least"),
+        (SplitRule(folds=4, fold=1, test_share=0, by="file"), "4 folds of 3 files: each needs one at least"),
+        (SplitRule(folds=2, fold=1, validation_share=0.1), "the fold is what validates"),
+        (SplitRule(folds=2, fold=1, validation_files=("1.parquet",)), "the fold is what validates"),
     ],
 )
 def test_bad_rules(rule, message):
     with pytest.raises(UserError, match=message):
-        rule.assign([1, 2, 3])
+        assign(rule, [1, 2, 3])
 
 
 def test_json():
     rule = SplitRule(test_participants=(3, 1))
-    assert json.loads(json.dumps(rule.as_json())) == {
-        "validation_participants": [],
-        "test_participants": [1, 3],
-        "validation_share": 0.0,
-        "test_share": 0.1,
-    }
+    found = json.loads(json.dumps(rule.as_json()))
+    assert found["test_participants"] == [1, 3]
+    assert (found["test_share"], found["by"], found["limit"]) == (0.1, "participant", None)

@@ -228,8 +228,8 @@ def test_missing_and_half_downloaded_files(doctor, kaggle_data):
     found = said(lines, "fail", "data")
     assert found[0] == f"{lost} is not there, but train.csv names it: download or unpack it"
     for line, file in zip(found[1:], (half, empty), strict=True):
-        assert line.startswith(f"{file} (")
-        assert line.endswith("half-downloaded, or no parquet file: download it again")
+        assert line.startswith(f"cannot read {file} as parquet (")
+        assert line.endswith("half-downloaded? Download it again")
     assert not said(lines, "ok", "small") and not said(lines, "ok", "data")
 
 

@@ -30,6 +30,28 @@ def files(directory: pathlib.Path) -> dict[str, int]:
 
 
 @pytest.mark.long
+def test_whole_path_from_bucket_to_bucket(emulator, tmp_path):
+    """Every command, in processes of its own, with gs:// paths alone."""
+    data, output = emulator.bucket() / "data", emulator.bucket() / "out"
+    toy = ("data.validation_phrase_share=0.3", "network.width=8", "optimizer.epochs=2", "optimizer.batch_size=2")
+    for command in (
+        ["-m", "pipeline.synthesize", "--output", str(data), "--sequences", "40", "--signers", "4", "--files", "2"],
+        [str(SCRIPT), "--data", str(data), "--output", str(output), "--truth", str(data / "planted_corruption.csv")]
+        + [word for setting in toy for word in ("--set", setting)],
+        ["-m", "inference.recognize", str(data / "train_landmarks"), "--model", str(output / "model")],
+    ):
+        done = run(*command)
+        assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 40
+    assert json.loads((output / "report.json").read_text("utf-8"))["sequences"]["read"] == 40
+    assert "score on test signers" in (output / "report.txt").read_text("utf-8")
+    for run_ in ("base", "final"):
+        assert len((output / run_ / "history.csv").read_text("utf-8").splitlines()) == 1 + 2
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["cache", "temporary"]  # nothing else on this machine
+    assert not list((tmp_path / "temporary").glob("fingerspelling-*"))
+
+
+@pytest.mark.long
 def test_whole_path_then_nothing_to_do(tmp_path):
     data, output = tmp_path / "data", tmp_path / "out"
     made = run(

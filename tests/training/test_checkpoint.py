@@ -48,13 +48,13 @@ def test_another_model_is_refused(tmp_path, change, message):
 
 def test_unreadable_files(tmp_path):
     path = tmp_path / "a.npz"
-    with pytest.raises(UserError, match=r"cannot read the weights .*a\.npz"):
+    with pytest.raises(UserError, match=r"cannot read .*a\.npz"):
         checkpoint.load(path, model().variables)
     checkpoint.save(path, model().variables)
     whole = path.read_bytes()
     for damaged in (b"", whole[: len(whole) // 2], b"text" + whole[4:]):
         path.write_bytes(damaged)
-        with pytest.raises(UserError, match=r"cannot read the weights .*a\.npz"):
+        with pytest.raises(UserError, match=r"cannot read .*a\.npz"):
             checkpoint.load(path, model().variables)
 
 
@@ -64,13 +64,13 @@ def test_a_flipped_bit_is_noticed(tmp_path):
     data = bytearray(path.read_bytes())
     data[data.index(b"NUMPY") + 130] ^= 1
     path.write_bytes(data)
-    with pytest.raises(UserError, match="cannot read the weights"):
+    with pytest.raises(UserError, match="cannot read"):
         checkpoint.load(path, model().variables)
 
 
 def test_no_pickle_is_loaded(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.array([{"a": 1}], object))
-    with pytest.raises(UserError, match="cannot read the weights"):
+    with pytest.raises(UserError, match="cannot read"):
         checkpoint.load(tmp_path / "a.npz", [])
 
 

@@ -34,7 +34,7 @@ def hand_shape(landmarks):
 
 def expected(layer, landmarks):
     landmarks = right_handed(landmarks)
-    published = (numpy_features.features(landmarks) - layer.mean) / layer.std
+    published = (numpy_features.features(landmarks).reshape(-1, NUM_FEATURES) - layer.mean) / layer.std
     return np.nan_to_num(np.concatenate([published, hand_shape(landmarks)], axis=1))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline import filter as filter_command
-from pipeline import score_table
+from pipeline import score_table, storage
 from pipeline.commands import UserError
 from pipeline.dataset import Dataset
 from training import checkpoint, runs, train
@@ -117,6 +117,30 @@ def test_an_interrupted_run_with_another_history(
     (run / runs.HISTORY).unlink() if history is None else (run / runs.HISTORY).write_text(history)
     with pytest.raises(UserError, match=message):
         command(train, "--dataset", toy_dataset, "--output", run, *toy_settings)
+
+
+@pytest.mark.long
+def test_a_run_in_a_bucket_goes_on_after_a_failed_upload(
+    toy_run, toy_dataset, toy_settings, command, emulator, upload, monkeypatch
+):
+    """And ends as one on this machine."""
+    dataset, output = upload(toy_dataset, emulator.bucket() / "dataset"), emulator.bucket() / "run"
+    send = storage.GsPath.upload
+
+    def not_the_second_checkpoint(path, file):
+        if path.name == runs.CHECKPOINT and path.exists():
+            emulator.refuse = lambda request: 403
+        send(path, file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage.GsPath, "upload", not_the_second_checkpoint)
+        with pytest.raises(PermissionError):
+            command(train, "--dataset", dataset, "--output", output, *toy_settings)
+    emulator.refuse = lambda request: None
+    command(train, "--dataset", dataset, "--output", output, *toy_settings)
+    assert Run.open(output).fingerprint == Run.open(toy_run).fingerprint
+    assert history(output) == history(toy_run)
+    assert sorted(storage.file_sizes(output)) == sorted(storage.file_sizes(toy_run))
 
 
 def test_from_scores_to_a_model_trained_on_what_the_filter_kept(

@@ -8,6 +8,7 @@ import pytest
 from pipeline import convert
 from pipeline.commands import UserError
 from pipeline.dataset import Dataset
+from pipeline.runners import Runner
 from pipeline.splits import SplitRule
 from training import config as cfg
 from training import runs
@@ -54,7 +55,7 @@ def test_who_trains_and_who_validates(dataset, tmp_path, monkeypatch):
 
 def test_a_validation_split_is_used_as_it_is(toy_data, tmp_path):
     rule = SplitRule(validation_participants=(2,), test_participants=(3,))
-    convert.convert(toy_data, tmp_path / "dataset", rule, num_shards=1, workers=1)
+    convert.convert(toy_data, tmp_path / "dataset", rule, num_shards=1, runner=Runner())
     trainer = Trainer(Dataset.open(tmp_path / "dataset"), CONFIG, tmp_path)
     assert set(trainer.training.participant_ids) == {1}
     assert set(trainer.validation.participant_ids) == {2}

@@ -1,0 +1,108 @@
+import json
+
+import pytest
+
+from pipeline import convert, inspect
+from pipeline.commands import UserError
+from pipeline.runners import Runner
+from pipeline.splits import SplitRule
+
+
+@pytest.fixture
+def path(kaggle_data, recording, example_recordings, tmp_path):
+    data = kaggle_data([*example_recordings, recording(7, "É"), recording(8, "word a", 3)])
+    convert.convert(data, tmp_path / "dataset", SplitRule(test_participants=(3,)), num_shards=2, runner=Runner())
+    return tmp_path / "dataset"
+
+
+@pytest.fixture
+def said(command, capsys):
+    def run(*words):
+        capsys.readouterr()
+        command(inspect, *words)
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_what_a_data_set_holds(path, said):
+    text = said(path)
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    for line in (
+        "train validation test",
+        "sequences 9 0 4",
+        "signers 3 0 1",
+        "frames: max 7 5",
+        "of train 9 0 4",
+        "signers of train (sequences): 1 (3), 2 (3), 4 (3)",
+        "train and test share 0 signers, 0 sequences, 1 phrases: those of 1 of the 4 test sequences",
+        "14 read = 13 written + 1 rejected",
+        "rejected: 1 unknown_characters (listed in rejected.jsonl)",
+    ):
+        assert line in lines
+    assert "isa-l" in text
+
+
+def test_a_record(path, said):
+    text = said(path, "--record", 104)
+    assert text.startswith("sequence 104 in train-0000")
+    assert "signer 1, 10 characters: 'word abcde'\n7 frames: " in text
+    assert "left hand  100.0% seen, x " in text
+    with pytest.raises(UserError, match=r"sequence 7 was rejected: .*unknown_characters"):
+        said(path, "--record", 7)
+    with pytest.raises(UserError, match="has no sequence 999, and rejected none"):
+        said(path, "--record", 999)
+
+
+def test_verify(path, said, capsys):
+    assert said(path, "--verify") == f"ok: {path}, every record and count\n"
+    file = next((path / "shards").glob("train*"))
+    content = bytearray(file.read_bytes())
+    content[-20] ^= 4
+    file.write_bytes(content)
+    with pytest.raises(SystemExit) as stopped:
+        said(path, "--verify")
+    assert stopped.value.code == 1
+    problem, advice, made_by = capsys.readouterr().out.splitlines()
+    assert f"{file} is damaged" in problem
+    assert f"delete these files and {path / 'manifest.json'}, and run again what made it" in advice
+    assert made_by == json.loads((path / "manifest.json").read_text())["command"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "deleted"),
+    [
+        (lambda path: (path / "request.json").unlink(), "{path}"),
+        (lambda path: (path / "rejected.jsonl").unlink(), "these files and {path}/manifest.json"),
+    ],
+)
+def test_verify_tells_what_is_to_be_made_again(path, said, capsys, damage, deleted):
+    damage(path)
+    with pytest.raises(SystemExit):
+        said(path, "--verify")
+    advice = capsys.readouterr().out.splitlines()[-2]
+    assert advice == f"to mend it, delete {deleted.format(path=path)}, and run again what made it:"
+
+
+def test_other_directories(path, said, tmp_path):
+    from pipeline import directories
+
+    request = directories.Request("model", {"run": "abc", "many": list(range(99))})
+    directories.prepare(tmp_path / "model", request)
+    directories.complete(tmp_path / "model", request, {"bytes": 7, "score": {"test": 0.5}})
+    lines = said(tmp_path / "model").splitlines()
+    assert lines[0] == f"{tmp_path / 'model'}: model"
+    assert {"settings.run: abc", "bytes: 7", "score.test: 0.5"} < set(lines)
+    assert not any("many" in line for line in lines)
+    with pytest.raises(UserError, match="is a model; expected a dataset"):
+        said(tmp_path / "model", "--verify")
+    with pytest.raises(UserError, match="no such file or directory"):
+        said(tmp_path / "nowhere")
+
+
+def test_a_data_set_of_an_earlier_version(path, said):
+    manifest = json.loads((path / "manifest.json").read_text())
+    del manifest["overlap"]
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match="tells nothing of 'overlap': an earlier version"):
+        said(path)
