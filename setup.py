@@ -26,13 +26,20 @@ setup(
         "cloud": ["google-cloud-storage>=2.18.2,<4"],
         "train-cpu": [*TRAIN, "tensorflow-cpu>=2.20,<2.22"],
         "train-gpu": [*TRAIN, "tensorflow[and-cuda]>=2.20,<2.22"],
-        # On TPUs Keras computes with JAX; tf.data still reads and augments, on the host.
+        # On several GPUs, and on TPUs, Keras computes with JAX; tf.data still reads and augments, on the host.
+        "train-gpus": [*TRAIN, "tensorflow-cpu>=2.20,<2.22", "jax[cuda12]>=0.5,<1"],
         "train-tpu": [*TRAIN, "tensorflow-cpu>=2.20,<2.22", "jax[tpu]>=0.5,<1"],
         "inference": INFERENCE,
+        # The drawing of inference.budget.
+        "plot": ["matplotlib>=3.8,<4"],
         "test": [
             "gcp-storage-emulator>=2026.7,<2027",
             "hypothesis>=6,<7",
+            "ipykernel>=6.29,<8",
             "mypy>=1.10,<3",
+            "nbclient>=0.10,<1",
+            # An independent CTC loss, and with it JAX on the CPU.
+            "optax>=0.2.4,<1",
             "pytest>=8,<10",
             "ruff>=0.9,<1",
         ],

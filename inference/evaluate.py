@@ -1,24 +1,28 @@
-"""Evaluates an exported model on a split of a data set: the pooled score, and the time a sequence takes.
+"""Evaluates an exported model on a split of a data set: the score, what it is made of, and the time a sequence takes.
 
     python -m inference.evaluate --model out/model --dataset out/dataset --split test --output out/evaluation
 
-Writes scores.csv, a row a sequence as `training.score` does. The score is (N - D) / N: N characters of all targets, D
-edits (insertions, deletions, substitutions) of all sequences.
+Writes scores.csv, a row a sequence as `training.score` does, and report.json: intervals, by signer and length, kinds of
+errors and the characters confused; `pipeline.report` compares two evaluations. The score is (N - D) / N: N characters
+of all targets, D edits (insertions, deletions, substitutions) of all sequences. New signers and phrases are those that
+the training split of the data set has not: name the one that the model was trained on.
 """
 
 import argparse
+import sys
 import time
 
-import numpy as np
+from rich.console import Console
 
-from inference.recognizer import MODEL, MODEL_KIND, Recognizer
-from pipeline import directories, score_table, scoring
+from inference import latency
+from inference.recognizer import MODEL, MODEL_KIND, Recognizer, quiet
+from pipeline import directories, evaluation, report, score_table, scoring
 from pipeline.commands import Parser, UserError, path, positive, run, track
 from pipeline.dataset import Dataset
 from pipeline.sequences import passes_length_rule
-from pipeline.splits import SPLITS, TEST
+from pipeline.splits import SPLITS, TEST, TRAIN
 
-KIND = "evaluation"
+KIND = evaluation.KIND
 
 
 def main() -> None:
@@ -50,12 +54,15 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if directories.prepare(arguments.output, request):
         print(f"{arguments.output} is already complete")
         return
-    recognizer = Recognizer(arguments.model, threads=arguments.threads)
+    with quiet():
+        recognizer = Recognizer(arguments.model, threads=arguments.threads)
+    learnt = dataset.written(TRAIN)
+    signers, phrases = {each.participant_id for each in learnt}, {each.label for each in learnt}
     rows, milliseconds = [], []
     sequences = dataset.read(arguments.split)
     for sequence in track(sequences, "evaluating", "sequences", total=dataset.count(arguments.split)):
         started = time.perf_counter()
-        text = recognizer.recognize(sequence.landmarks)
+        text = recognizer.text(sequence.landmarks)
         milliseconds.append((time.perf_counter() - started) * 1000)
         rows.append(
             scoring.score_row(
@@ -66,24 +73,26 @@ def evaluate(arguments: argparse.Namespace) -> None:
                 passes_length_rule=passes_length_rule(sequence.landmarks, sequence.label),
                 target=sequence.label,
                 recognised=text,
+                known_signer=sequence.participant_id in signers,
+                known_phrase=sequence.label in phrases,
             )
         )
     score_table.write(arguments.output / score_table.FILE_NAME, rows)
-    score = scoring.pooled_score((row.target, row.recognised) for row in rows)
-    latency = {
-        "mean": round(float(np.mean(milliseconds)), 2),
-        **{f"p{q}": round(float(np.percentile(milliseconds, q)), 2) for q in (50, 95, 99)},
-    }
+    found = evaluation.report(rows)
+    times = latency.summary(milliseconds)
+    directories.write_json(arguments.output / evaluation.REPORT, found | {"latency_milliseconds": times})
     content = {
         "sequences": len(rows),
-        "pooled_score": score,
-        "exact": sum(row.exact for row in rows),
-        "latency_milliseconds": latency,
+        "pooled_score": found["score"],
+        "exact": found["exact"],
+        "latency_milliseconds": times,
     }
     directories.complete(arguments.output, request, content)
+    out = Console(width=None if sys.stdout.isatty() else report.WIDTH)
+    report.show(found, out, title=f"{arguments.split} sequences")
     print(
-        f"{arguments.output}: score {score:.4f} on {len(rows):,} sequences, {content['exact']:,} of them exact;"
-        f" {latency['mean']} ms a sequence (P95 {latency['p95']} ms, {arguments.threads} threads)"
+        f"{arguments.output}: score {found['score']:.4f} on {len(rows):,} sequences, {found['exact']:,} of them exact;"
+        f" {times['mean']:.2f} ms a sequence (P95 {times['p95']:.2f} ms, {arguments.threads} threads)"
     )
 
 

@@ -5,9 +5,9 @@ Shapes: T frames, P = 100 points, V = 60 classes, C characters.
 
 import tensorflow as tf
 
+from inference.resampling import interpolate, positions
 from pipeline import landmarks as lm
 from pipeline import vocabulary
-from training.augment import interpolate, positions
 from training.layers import frame_numbers
 from training.model import Recogniser
 

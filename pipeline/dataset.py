@@ -24,10 +24,11 @@ import numpy as np
 
 from pipeline import accounts, commands, directories, records, statistics, storage, vocabulary
 from pipeline import landmarks as lm
+from pipeline.accounts import Written
 from pipeline.commands import UserError
 from pipeline.features import NUM_FEATURES
 from pipeline.sequences import Sequence
-from pipeline.sharding import SHARDS, RecordFile, RecordName, ShardReport
+from pipeline.sharding import REPORTS, SHARDS, RecordFile, RecordName, ShardReport
 from pipeline.splits import SPLITS, TRAIN
 from pipeline.storage import Path
 
@@ -73,6 +74,7 @@ def finish(
                 "points": lm.POINT_NAMES,
                 "vocabulary": vocabulary.CHARACTERS,
                 "rejected_file": rejected_name,
+                "statistics_sha256": directories.sha256_of(directory / STATISTICS),
                 "command": shlex.join(sys.orig_argv),
                 "versions": {"python": platform.python_version()}
                 | {name: importlib.metadata.version(name) for name in ("numpy", "pyarrow", "isal")}
@@ -142,7 +144,7 @@ class Dataset:
     def open(cls, path: Path | str) -> Self:
         """Raises `UserError` for a directory that is no dataset, unfinished, or of other points, labels or version.
 
-        And for one whose record files are not those that the manifest tells of, by their sizes.
+        And for one whose statistics or, by their sizes, record files are not those that the manifest tells of.
         """
         path = storage.path(path)
         manifest = directories.read_manifest(path, KIND, needed=("task", "splits", "content", "shards"))
@@ -154,6 +156,8 @@ class Dataset:
             if manifest.get(key) != wanted:
                 raise UserError(f"{path} was made for another {words} than this program's: convert the data again")
         found = cls(path, manifest, *read_statistics(path / STATISTICS))
+        if "statistics_sha256" in manifest:
+            directories.check_file(path / STATISTICS, manifest["statistics_sha256"])
         sizes = storage.file_sizes(path / SHARDS)
         try:
             files = [file for split in SPLITS for file in found.record_files(split)]
@@ -182,6 +186,31 @@ class Dataset:
     def participants(self, split: str) -> list[int]:
         """The signers of the sequences in `split`."""
         return self.manifest["splits"][split]["participants"]
+
+    @property
+    def signers_apart(self) -> bool:
+        """Whether the rule that made the splits lets each signer be in one split only, as far as it is known here."""
+        rule = self.manifest["settings"].get("split", {})
+        return rule.get("by") == "participant" and not (rule.get("validation_files") or rule.get("test_files"))
+
+    def written(self, split: str) -> list[Written]:
+        """What the sequences of `split` are, without their landmarks, in the order of the plan.
+
+        Raises:
+          UserError: the report of a shard is missing or damaged.
+        """
+        found = []
+        for shard in self.manifest["shards"]:
+            path = self.path / REPORTS / f"{shard['shard']}.json"
+            try:
+                report = ShardReport.from_json(directories.read_json(path))
+                whole = report.summary() == shard
+            except (UserError, LookupError, TypeError, ValueError):
+                whole = False
+            if not whole:
+                raise UserError(f"{path} is missing, damaged or of an earlier version: {records.MAKE_AGAIN}")
+            found += [each for each in report.sequences if each.split == split]
+        return found
 
     def record_files(self, split: str) -> list[RecordFile]:
         """The record files of `split`, in the order of the plan."""

@@ -32,6 +32,7 @@ _MADE_BY = {
     "run": "training.train",
     "sample set": "pipeline.synthesize",
     "score table": "training.score",
+    "submission": "inference.submit",
 }
 
 

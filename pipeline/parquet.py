@@ -77,6 +77,11 @@ def read_ids(path: Path) -> np.ndarray:
     return ids
 
 
+def id_column(schema: pa.Schema) -> str:
+    """The column that holds the sequence ids: `sequence_id`, or the index that pandas stores without a name."""
+    return _UNNAMED_INDEX if _UNNAMED_INDEX in schema.names and SEQUENCE_ID not in schema.names else SEQUENCE_ID
+
+
 def open_file(path: Path) -> pq.ParquetFile:
     """A file on this machine, or one in a bucket, of which come only the bytes near the columns that are read."""
     source = path if isinstance(path, pathlib.Path) else path.open("rb")
@@ -175,8 +180,7 @@ def _landmarks(batch: pa.RecordBatch) -> np.ndarray:
 def _check_schema(path: Path, schema: pa.Schema) -> tuple[str, str | None]:
     """The columns with the sequence ids and with the frames' numbers."""
     occurrences = collections.Counter(schema.names)
-    unnamed = occurrences[_UNNAMED_INDEX] and not occurrences[SEQUENCE_ID]
-    ids = _UNNAMED_INDEX if unnamed else SEQUENCE_ID
+    ids = id_column(schema)
     needed = (ids, *lm.COLUMNS)
     if occurrences["landmark_index"]:
         raise UserError(

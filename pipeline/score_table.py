@@ -19,7 +19,14 @@ FILE_NAME = "scores.csv"
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One scored sequence; `score` is (N - D) / N with N the target's characters and D the edits, at most 1."""
+    """One scored sequence.
+
+    Attributes:
+      score: (N - D) / N with N the target's characters and D the edits, at most 1.
+      fold: of the training sequences that the model was not trained on, the one that holds this; 0: of none.
+      known_signer, known_phrase: whether the training split, less the fold left out, has sequences by this signer, and
+        of this phrase. Both hold for a sequence that the model was trained on.
+    """
 
     sequence_id: int
     participant_id: int
@@ -29,6 +36,9 @@ class Row:
     target: str
     recognised: str
     score: float
+    fold: int = 0
+    known_signer: bool = False
+    known_phrase: bool = False
 
     @property
     def exact(self) -> bool:
@@ -86,6 +96,9 @@ def _row(values: dict[str, str]) -> Row:
         target=values["target"],
         recognised=values["recognised"],
         score=float(values["score"]),
+        fold=int(values["fold"]),
+        known_signer=values["known_signer"] == "1",
+        known_phrase=values["known_phrase"] == "1",
     )
     if row.split not in SPLITS:
         raise ValueError(f"there is no split {row.split!r}")
@@ -95,7 +108,9 @@ def _row(values: dict[str, str]) -> Row:
         raise ValueError("the target is empty")
     if not -math.inf < row.score <= 1:
         raise ValueError(f"the score is {row.score}")
-    for name in ("passes_length_rule", "exact"):
+    if row.fold < 0:
+        raise ValueError(f"the fold is {row.fold}")
+    for name in ("passes_length_rule", "known_signer", "known_phrase", "exact"):
         if values[name] != str(int(getattr(row, name))):
             raise ValueError(f"{name} is {values[name]!r}, expected {int(getattr(row, name))}")
     return row

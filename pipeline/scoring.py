@@ -13,10 +13,11 @@ def score(target: str, recognised: str) -> float:
 
     At most 1; negative when more edits than characters are needed. The target must not be empty.
     """
-    return (len(target) - _edits(target, recognised)) / len(target)
+    return (len(target) - edits(target, recognised)) / len(target)
 
 
-def _edits(target: str, recognised: str) -> int:
+def edits(target: str, recognised: str) -> int:
+    """The Levenshtein distance: the fewest insertions, deletions and substitutions."""
     import Levenshtein  # only here: a command that lacks it can say so (`commands.run`)
 
     return Levenshtein.distance(target, recognised)
@@ -28,13 +29,26 @@ def pooled_score(pairs: Iterable[tuple[str, str]]) -> float:
     Raises:
       ValueError: there are no target characters.
     """
-    characters = edits = 0
+    characters = errors = 0
     for target, recognised in pairs:
         characters += len(target)
-        edits += _edits(target, recognised)
+        errors += edits(target, recognised)
     if not characters:
         raise ValueError("no target characters to score")
-    return (characters - edits) / characters
+    return (characters - errors) / characters
+
+
+def edit_operations(target: str, recognised: str) -> list[tuple[str, str]]:
+    """The edits that turn the target into the recognised text, a shortest list: pairs of characters.
+
+    ("a", "") is a deletion, ("", "b") an insertion, ("a", "b") a substitution.
+    """
+    import Levenshtein
+
+    return [
+        ("" if name == "insert" else target[i], "" if name == "delete" else recognised[j])
+        for name, i, j in Levenshtein.editops(target, recognised)
+    ]
 
 
 def score_row(*, target: str, recognised: str, **attributes) -> Row:

@@ -76,7 +76,7 @@ class SplitRule:
                 " aside to test on, or split by something smaller (--split-by)"
             )
         if self.folds:
-            validating = remaining[self.fold - 1 :: self.folds]
+            validating = [unit for unit, fold in divide(remaining, self.folds).items() if fold == self.fold]
         elif self.validation_participants or self.validation_files:
             validating = []
         else:
@@ -137,6 +137,11 @@ class SplitRule:
                         f" {split}, and both hold sequence {entry.sequence_id}: list one of them"
                     )
         return split_of
+
+
+def divide(units: Iterable[int | str], folds: int) -> dict[int | str, int]:
+    """The fold, of 1 to `folds`, of each unit: by the stable hash, no fold larger than another by more than one."""
+    return {unit: i % folds + 1 for i, unit in enumerate(sorted(set(units), key=_stable_order))}
 
 
 def _distinct(entries: Iterable[Entry], unit: str) -> list[int | str]:

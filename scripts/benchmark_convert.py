@@ -25,6 +25,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from peak_memory import peak_memory
 from rich.console import Console
 from rich.table import Table
 
@@ -129,13 +130,7 @@ def _timed(way: Way, data: pathlib.Path, output: pathlib.Path) -> Cost:
     started, cpu = time.perf_counter(), _cpu()
     way.run(data, output)
     seconds, cpu = time.perf_counter() - started, _cpu() - cpu
-    return Cost(seconds, cpu, max(_peak_memory(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10))
-
-
-def _peak_memory() -> int:
-    # Not ru_maxrss: Linux counts what the process that started this one held.
-    status = pathlib.Path("/proc/self/status").read_text(encoding="utf-8")
-    return int(status.partition("VmHWM:")[2].split()[0]) << 10
+    return Cost(seconds, cpu, max(peak_memory(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10))
 
 
 def _cpu() -> float:

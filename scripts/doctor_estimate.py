@@ -33,7 +33,6 @@ _EXPORT = 35.0  # export and evaluation, mostly TensorFlow's conversion and the 
 _PROCESS = 650 << 20  # of a training, with nothing in it
 _BATCH_FRAME = 110_000  # of a batch: features
 _BATCH_FRAME_AND_CHANNEL = 300  # of a batch: what each block keeps for the gradient
-_COPIES = 3  # of the training split while it is read
 _FRAME_BYTES = lm.NUM_POINTS * 2 * 4
 _WEIGHT = 7 * 4  # best weights, checkpoint with two moments, and a new checkpoint beside the old one
 
@@ -79,9 +78,12 @@ def need(work: Workload, configs: list[cfg.Config], *, speed: float) -> Need:
         scoring = scoring or frames * frame * _SCORE_SHARE  # by the first, the base model
     other = 2 * (_BEAM_START + frames / _FRAMES_CONVERTED) + _TRAINING_START + scoring + _EXPORT
     longest = int(work.num_frames.max(initial=0))
+    landmarks = _FRAME_BYTES * int(training.sum())
+    in_memory = landmarks <= cfg.LANDMARKS_IN_MEMORY
+    weights = sum(_WEIGHT * parameters(config.network) for config in configs)
     return Need(
-        disk=2 * frames * work.record_bytes + sum(_WEIGHT * parameters(config.network) for config in configs),
-        memory=_PROCESS + _COPIES * _FRAME_BYTES * int(training.sum()),
+        disk=2 * frames * work.record_bytes + weights + (0 if in_memory else landmarks),
+        memory=_PROCESS + (landmarks if in_memory else 0),
         batch_memory=max(_batch(config, longest) for config in configs),
         other_seconds=other / speed,
         training_seconds=seconds / speed,

@@ -108,8 +108,10 @@ def _numbers(version: str) -> list[int]:
 
 def training_extra() -> str:
     """The extra of setup.py that the packages installed belong to."""
-    if version_of("jax"):
+    if version_of("libtpu"):
         return "train-tpu"
+    if version_of("jax-cuda12-plugin"):
+        return "train-gpus"
     return "train-gpu" if version_of("tensorflow") else "train-cpu"
 
 
@@ -202,16 +204,20 @@ def check_accelerator() -> tuple[Finding, bool]:
     if trouble:
         level, text = WARN, f"nvidia-smi fails ({trouble}): the CPU is used until the driver is mended"
     elif not gpus and (os.environ.get("TPU_NAME") or any(pathlib.Path("/dev").glob("accel*"))):
-        level, text = WARN, "a TPU, which cannot be used yet: the CPU is"
+        if training_extra() == "train-tpu":
+            level, text = OK, "a TPU: it is used"
+        else:
+            level, text = WARN, f"a TPU, which is not used: {how_to_install('train-tpu')} in an environment of its own"
     elif not gpus:
         level, text = OK, "none: the CPU is used"
-    elif training_extra() != "train-gpu":
+    elif not training_extra().startswith("train-gpu"):
         install = "install the extra train-gpu in an environment of its own, see README.md"
         level, text = WARN, f"{names}, which tensorflow-cpu does not use: {install}"
     elif not importlib.util.find_spec("nvidia"):  # what TensorFlow's extra and-cuda brings
         level, text = WARN, f"{names}, but tensorflow is without CUDA: {how_to_install('train-gpu')}"
     else:
-        return Finding(OK, "accelerator", f"{names}{'; one of them is used' if len(gpus) > 1 else ''}"), True
+        alone = len(gpus) > 1 and training_extra() == "train-gpu"
+        return Finding(OK, "accelerator", names + "; one of them is used, all with train-gpus instead" * alone), True
     return Finding(level, "accelerator", text), False
 
 

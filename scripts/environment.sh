@@ -27,7 +27,7 @@ else
     if ! cmp -s "$ROOT/setup.py" "$stamp"; then
         echo "installing packages into $ROOT/.venv (some minutes the first time)" >&2
         python3 -m venv "$ROOT/.venv"
-        "$PYTHON" -m pip install --quiet --disable-pip-version-check -e "$ROOT[beam,train-cpu,inference,test]"
+        "$PYTHON" -m pip install --quiet --disable-pip-version-check -e "$ROOT[beam,train-cpu,inference,plot,test]"
         cp "$ROOT/setup.py" "$stamp"
     fi
 fi

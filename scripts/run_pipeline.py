@@ -12,8 +12,6 @@ import contextlib
 import csv
 import dataclasses
 import json
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -25,14 +23,17 @@ from rich.text import Text
 
 from inference import evaluate
 from inference.recognizer import MODEL_KIND
-from pipeline import commands, directories, metadata, score_table, scoring, storage
-from pipeline.commands import Parser, UserError, console, path, run
+from pipeline import commands, directories, evaluation, metadata, score_table, storage
+from pipeline.commands import Parser, UserError, console, path, positive, run
 from pipeline.conversion import participants
 from pipeline.dataset import Dataset
 from pipeline.filter import DROPPED
-from pipeline.splits import TEST, SplitRule
+from pipeline.processes import call, check_status
+from pipeline.report import scored
+from pipeline.splits import TEST, TRAIN, SplitRule
 from pipeline.storage import Path
-from training import config
+from training import config, folds
+from training.score import BY
 
 # For each preset of this script: the training presets of the base and the final model, and how the latter is stored.
 PRESETS = {"small": ("small", "small-final", "none"), "published": ("base", "final", "float16")}
@@ -42,7 +43,6 @@ SECONDS = "seconds.json"
 SHOWN_EXAMPLES = 10
 GOOD = "good"
 WIDTH = 110  # of the table where there is no terminal
-PATIENCE = 5.0  # seconds that a stage has to end of itself once it is interrupted
 
 
 def main() -> None:
@@ -60,6 +60,14 @@ def main() -> None:
         help="signers to test on, as 3,17; a tenth if not given",
     )
     parser.add_argument(
+        "--folds",
+        type=positive,
+        default=1,
+        metavar="K",
+        help="train K base models, each without a fold that it then scores; 1: one, which has seen what it scores",
+    )
+    parser.add_argument("--fold-by", choices=BY, default=BY[0], help="what is divided into folds: signers or sequences")
+    parser.add_argument(
         "--truth",
         type=path,
         help="CSV (sequence_id, kind) of spoiled sequences, only for the closing table",
@@ -76,6 +84,8 @@ def main() -> None:
     check(arguments, truth)
     test = ",".join(map(str, arguments.test_participants)) or None
     settings = {"preset": arguments.preset, "test_participants": test, "set": arguments.set}
+    if arguments.folds > 1:
+        settings |= {"folds": arguments.folds, "fold_by": arguments.fold_by}
     request = directories.Request(KIND, settings)
     was_complete = directories.prepare(arguments.output, request)
     run_stages(arguments)
@@ -98,7 +108,11 @@ def check(arguments: argparse.Namespace, truth: dict[int, str]) -> None:
     for preset in PRESETS[arguments.preset][:2]:
         config.resolve(preset, overrides=arguments.set)
     table = metadata.read(arguments.data)
-    SplitRule(test_participants=arguments.test_participants).assign(table.entries.values())
+    split_of = SplitRule(test_participants=arguments.test_participants).assign(table.entries.values())
+    if arguments.folds > 1:
+        signer_of = {i: table.entries[i].participant_id for i, split in split_of.items() if split == TRAIN}
+        data = config.Data(folds=arguments.folds, fold=1, fold_by_sequence=arguments.fold_by == "sequence")
+        folds.divide(signer_of, data, where=arguments.data)
     if truth and not truth.keys() & table.entries.keys():
         raise UserError(f"none of the sequences in {arguments.truth} is in {arguments.data}: it belongs to other data")
 
@@ -119,10 +133,17 @@ def stages(arguments: argparse.Namespace) -> list[Stage]:
     test_participants = ",".join(map(str, arguments.test_participants))
     test = ["--test-participants", test_participants] if test_participants else []
     dataset, filtered = ["--dataset", made[DATASET]], ["--dataset", made[FILTERED]]
+    trained = ["--preset", base, *changes]
+    score = [
+        Stage("train the base model", "training.train", "base", [*dataset, *trained]),
+        Stage("score every sequence", "training.score", "scores", ["--run", made["base"], *dataset]),
+    ]
+    if arguments.folds > 1:
+        how = ["--folds", str(arguments.folds), "--fold-by", arguments.fold_by]
+        score = [Stage("train base models on folds and score", "training.score", "scores", [*how, *dataset, *trained])]
     return [
         Stage("convert", "pipeline.convert", DATASET, ["--data", str(arguments.data), *test]),
-        Stage("train the base model", "training.train", "base", [*dataset, "--preset", base, *changes]),
-        Stage("score every sequence", "training.score", "scores", ["--run", made["base"], *dataset]),
+        *score,
         Stage("filter", "pipeline.filter", FILTERED, [*dataset, "--scores", made["scores"]]),
         Stage("train the final model", "training.train", "final", [*filtered, "--preset", final, *changes]),
         Stage("export", "inference.export", "model", ["--run", made["final"], *filtered, "--quantize", quantize]),
@@ -142,28 +163,11 @@ def run_stages(arguments: argparse.Namespace) -> None:
         else:
             with timed(arguments.output, stage.title):
                 status = call(command)
-        if status < 0:
-            raise UserError(
-                f"the stage was killed by signal {-status} (no memory left?): the same command continues it"
-            )
-        if status:
-            sys.exit(status)  # the stage has said why
+        check_status(status)
         if stage.output == DATASET and not Dataset.open(directory).count(TEST):
             raise UserError(
                 f"{directory} has no test sequences: list other --test-participants, and delete {directory}"
             )
-
-
-def call(command: list[str]) -> int:
-    """The status of a command. On Ctrl-C, which a terminal sends to the command too, waits for it to say so and end."""
-    with subprocess.Popen(command) as process:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                return process.wait(PATIENCE)
-            process.send_signal(signal.SIGINT)  # it has not heard of it: this process alone was interrupted
-            return process.wait()
 
 
 @contextlib.contextmanager
@@ -219,10 +223,11 @@ def summarise(output: Path, titles: list[str], truth: dict[int, str]) -> dict[st
             "threshold": filtered.manifest["settings"]["threshold"],
         },
         "score": {
-            name: {"sequences": len(ids), "base": _pooled(base, ids), "final": _pooled(final, ids)}
+            name: {"sequences": len(ids)} | _compared({i: base[i] for i in ids}, {i: final[i] for i in ids})
             for name, ids in groups.items()
             if ids
         },
+        "folds": directories.read_manifest(output / "scores", score_table.KIND)["folds"],
         "filter": _caught(base, dropped, truth) if truth else {},
         "model": {
             "bytes": model["bytes"],
@@ -235,8 +240,11 @@ def summarise(output: Path, titles: list[str], truth: dict[int, str]) -> dict[st
     }
 
 
-def _pooled(rows: dict[int, score_table.Row], ids: list[int]) -> float:
-    return scoring.pooled_score((rows[i].target, rows[i].recognised) for i in ids)
+def _compared(base: dict[int, score_table.Row], final: dict[int, score_table.Row]) -> dict[str, Any]:
+    """Both scores with their intervals, and how the second differs."""
+    found = {"base": evaluation.report(base.values()), "final": evaluation.report(final.values())}
+    scores = {name: {key: each[key] for key in ("score", "interval")} for name, each in found.items()}
+    return scores | {"comparison": evaluation.comparison(base, final)}
 
 
 def _caught(base: dict[int, score_table.Row], dropped: set[int], truth: dict[int, str]) -> dict[str, dict[str, int]]:
@@ -264,10 +272,12 @@ def show(report: dict[str, Any], out: Console) -> None:
         share = of_kind["dropped"] / of_kind["sequences"]
         table.add_row(f"  {kind}", f"{of_kind['dropped']:,} of {of_kind['sequences']:,} {word} ({share:.1%})")
     for name, score in report["score"].items():
-        table.add_row(
-            f"score on test signers, {name}",
-            f"base {score['base']:.4f}, final {score['final']:.4f} ({score['sequences']:,} sequences)",
-        )
+        table.add_row(f"score on test signers, {name}", f"{score['sequences']:,} sequences; 95 % intervals")
+        without = f" (trained without fold 1 of {report['folds']})" if report["folds"] > 1 else ""
+        table.add_row("  base", scored(score["base"]) + without)
+        table.add_row("  final", scored(score["final"]))
+        better = score["comparison"]["probability_of_improvement"]
+        table.add_row("  final is better", f"with probability {better:.4f}")
     latency = model["latency_milliseconds"]
     table.add_row("model", f"{model['bytes'] / 1e6:.1f} MB, {model['parameters']:,} parameters")
     table.add_row("latency, one thread", f"mean {latency['mean']} ms, P50 {latency['p50']} ms, P95 {latency['p95']} ms")

@@ -1,102 +1,168 @@
-"""Augmentation of one sequence's landmarks, and gap-aware resampling in time. TensorFlow, inside `tf.data`.
+"""Augmentation of one sequence's landmarks, and gap-aware resampling in time. numpy, on the host.
 
 Everything here acts on raw landmarks (T, P, 2), before the features' per-sequence normalisation, and each augmentation
 is one that survives it (scaling a whole sequence, for one, would not). NaN marks missing values and stays missing.
+
+Nothing changes its argument. numpy is slow where the last axis has few elements: so a point is one complex number
+x + iy here, and a frame one row of 200 numbers.
 """
 
 import math
 
-import tensorflow as tf
+import numpy as np
 
 from pipeline import landmarks as lm
 from training import config as cfg
 
+_MISSING = np.complex64(complex(math.nan, math.nan))
+_HANDS = slice(lm.RIGHT_HAND.start, lm.LEFT_HAND.stop)
+_POSE = slice(lm.RIGHT_POSE.start, lm.LEFT_POSE.stop)
+# Four points for each of ten fingers; a wrist belongs to none.
+_FINGERS_10x4 = np.concatenate([np.arange(hand.start + 1, hand.stop) for hand in (lm.RIGHT_HAND, lm.LEFT_HAND)])
+_FINGERS_10x4 = _FINGERS_10x4.reshape(10, 4)
 
-def augment(landmarks_TxPx2: tf.Tensor, config: cfg.Augment, seed: tf.Tensor) -> tf.Tensor:
-    """A random variation of a sequence: mirror, affine map and time mask, each with its probability.
 
-    Resampling in time is the fourth augmentation: the batch plan draws the new number of frames, so that batches hold
-    sequences of similar length, and the pipeline calls `resample`.
+def augment(landmarks_TxPx2: np.ndarray, config: cfg.Augment, random: np.random.Generator) -> np.ndarray:
+    """A random variation of a sequence: each augmentation with its probability.
+
+    Those that change lengths or labels are drawn with the batch plan instead: resampling in time and joining.
 
     Args:
       landmarks_TxPx2: float32, NaN for missing.
       config: probabilities and ranges.
-      seed: (2,) int32; the same seed gives the same result.
+      random: the same state gives the same result.
     """
-    seeds = tf.unstack(tf.random.split(seed, 3))
-    x = _sometimes(config.mirror_probability, seeds[0], landmarks_TxPx2, mirror)
-    x = _sometimes(config.affine_probability, seeds[1], x, lambda y: affine(y, config, seeds[1]))
-    return _sometimes(config.time_mask_probability, seeds[2], x, lambda y: time_mask(y, config, seeds[2]))
+    x = landmarks_TxPx2
+    for probability, change in (
+        (config.mirror_probability, lambda x: mirror(x)),
+        (config.affine_probability, lambda x: affine(x, config, random)),
+        (config.drop_hand_probability, drop_hand),
+        (config.drop_fingers_probability, lambda x: drop_fingers(x, random)),
+        (config.drop_face_probability, lambda x: _without(x, lm.FACE)),
+        (config.drop_pose_probability, lambda x: _without(x, _POSE)),
+        (config.time_mask_probability, lambda x: time_mask(x, config, random)),
+        (config.spatial_mask_probability, lambda x: spatial_mask(x, config, random)),
+    ):
+        if random.random() < probability:
+            x = change(x)
+    return x
 
 
-def resample(landmarks_TxPx2: tf.Tensor, num_frames) -> tf.Tensor:
+def resample(landmarks_TxPx2: np.ndarray, num_frames: int) -> np.ndarray:
     """Resamples to `num_frames` frames, linearly in time between frame centres.
 
     A gap neither spreads nor closes: where one of the two neighbouring frames misses a point, the nearer one decides
     whether it is missing, and gives its position if not. With as many frames as before, the result is the same.
     """
-    old = tf.cast(tf.shape(landmarks_TxPx2)[0], tf.float32)
-    new = tf.cast(num_frames, tf.float32)
-    return interpolate(landmarks_TxPx2, positions(tf.range(new), old, new))
+    old = len(landmarks_TxPx2)
+    if num_frames == old:
+        return landmarks_TxPx2
+    centres_N = np.arange(num_frames, dtype=np.float32) + np.float32(0.5)
+    position_N = np.clip(centres_N * np.float32(old / num_frames) - np.float32(0.5), 0, old - 1)
+    before_N = position_N.astype(np.intp)
+    fraction_N = position_N - before_N.astype(np.float32)
+    rows_TxF = landmarks_TxPx2.reshape(old, -1)
+    before = rows_TxF.take(before_N, axis=0)
+    mixed = rows_TxF.take(np.minimum(before_N + 1, old - 1), axis=0)
+    mixed -= before
+    mixed *= fraction_N[:, None]
+    mixed += before
+    lost = np.isnan(mixed)
+    nearest = rows_TxF.take(before_N + (fraction_N >= 0.5), axis=0)
+    mixed[lost] = nearest[lost]
+    return mixed.reshape(num_frames, *landmarks_TxPx2.shape[1:])
 
 
-def positions(frames_N: tf.Tensor, old, new) -> tf.Tensor:
-    """Where frames of a sequence resampled from `old` frames to `new` lie among the old ones; all float32."""
-    return tf.clip_by_value((frames_N + 0.5) * (old / new) - 0.5, 0.0, tf.maximum(old - 1.0, 0.0))
-
-
-def interpolate(landmarks_TxPx2: tf.Tensor, position_N: tf.Tensor) -> tf.Tensor:
-    """(N, P, 2): the landmarks at fractional frames, as `resample` says."""
-    before_N = tf.floor(position_N)
-    fraction_Nx1x1 = (position_N - before_N)[:, None, None]
-    before_N = tf.cast(before_N, tf.int32)
-    after_N = tf.minimum(before_N + 1, tf.shape(landmarks_TxPx2)[0] - 1)
-    before = tf.gather(landmarks_TxPx2, before_N)
-    after = tf.gather(landmarks_TxPx2, after_N)
-    nearest = tf.where(fraction_Nx1x1 < 0.5, before, after)
-    mixed = before * (1.0 - fraction_Nx1x1) + after * fraction_Nx1x1
-    return tf.where(tf.math.is_nan(mixed), nearest, mixed)
-
-
-def mirror(landmarks_TxPx2: tf.Tensor) -> tf.Tensor:
+def mirror(landmarks_TxPx2: np.ndarray) -> np.ndarray:
     """Left becomes right: x is reflected, and each point takes its mirror partner's place. Twice is the identity."""
-    flipped = tf.gather(landmarks_TxPx2, lm.MIRROR, axis=1)
-    return flipped * [-1.0, 1.0] + [1.0, 0.0]
+    flipped = _as_xy(np.take(_as_complex(landmarks_TxPx2), lm.MIRROR, axis=1))
+    np.subtract(1, flipped[..., 0], out=flipped[..., 0])
+    return flipped
 
 
-def affine(landmarks_TxPx2: tf.Tensor, config: cfg.Augment, seed) -> tf.Tensor:
-    """Rotates and shears about the image's middle, and shifts.
+def affine(landmarks_TxPx2: np.ndarray, config: cfg.Augment, random: np.random.Generator) -> np.ndarray:
+    """Rotates and shears about the image's middle, and shifts; the hands are scaled and shifted once more.
 
-    The rotation is rigid in an image of the assumed aspect ratio (jittered by 10 %). The features' normalisation takes
-    the shift back only where a face is seen; a common scale it would always take back, so there is none.
+    The rotation is rigid in an image of the assumed aspect ratio (jittered by 10 %). Of a map of the whole image, the
+    features' normalisation takes back any scale, and the shift where a face is seen. So the published scale and shift
+    act on the hands, against face and body, as if they were nearer or elsewhere.
     """
-    angle, shear, shear_axis, shift_x, shift_y, jitter = tf.unstack(tf.random.stateless_uniform((6,), seed, -1.0, 1.0))
+    angle, shear, jitter, shift_x, shift_y, hand_x, hand_y, hand_scale = random.uniform(-1, 1, 8)
     radians = angle * math.radians(config.rotation_degrees)
-    cos, sin = tf.cos(radians), tf.sin(radians)
-    aspect = config.aspect_ratio * (1.0 + 0.1 * jitter)
-    shear = shear * config.shear
-    shear_x, shear_y = tf.where(shear_axis < 0, shear, 0.0), tf.where(shear_axis < 0, 0.0, shear)
+    cos, sin = math.cos(radians), math.sin(radians)
+    shear_x, shear_y = (shear * config.shear, 0.0) if random.random() < 0.5 else (0.0, shear * config.shear)
     # In units of the image's width, y runs from 0 to the aspect ratio.
-    x = landmarks_TxPx2[..., 0] - 0.5
-    y = (landmarks_TxPx2[..., 1] - 0.5) * aspect
-    x, y = cos * x - sin * y, sin * x + cos * y
-    x, y = x + shear_x * y, y + shear_y * x
-    shifts = config.shift * tf.stack([shift_x, shift_y])
-    return tf.stack([x, y / aspect], axis=-1) + 0.5 + shifts
+    aspect = config.aspect_ratio * (1 + 0.1 * jitter)
+    p, q = cos + shear_x * sin, (shear_x * cos - sin) * aspect
+    r, s = (sin + shear_y * cos) / aspect, cos - shear_y * sin
+    scale_P = np.ones(lm.NUM_POINTS)
+    shift_P = np.full(lm.NUM_POINTS, config.shift * complex(shift_x, shift_y))
+    scale_P[_HANDS] += config.hand_scale * hand_scale
+    shift_P[_HANDS] += config.hand_shift * complex(hand_x, hand_y)
+    # Any real matrix [[p, q], [r, s]] takes z = x + iy to a z + b conj(z).
+    a_P = scale_P * complex(p + s, r - q) / 2
+    b_P = scale_P * complex(p - s, r + q) / 2
+    middle = complex(0.5, 0.5)
+    c_P = middle + shift_P - a_P * middle - b_P * middle.conjugate()
+    points = _as_complex(landmarks_TxPx2)
+    mapped = np.conj(points)
+    mapped *= b_P.astype(np.complex64)
+    mapped += points * a_P.astype(np.complex64)
+    mapped += c_P.astype(np.complex64)
+    return _as_xy(mapped)
 
 
-def time_mask(landmarks_TxPx2: tf.Tensor, config: cfg.Augment, seed) -> tf.Tensor:
+def drop_hand(landmarks_TxPx2: np.ndarray) -> np.ndarray:
+    """Makes the hand that is seen in fewer frames missing: the other one spells, and without it nothing could be read.
+
+    Of hands that are seen equally often, the left.
+    """
+    seen_right, seen_left = (
+        np.count_nonzero(~np.isnan(landmarks_TxPx2[:, wrist, 0])) for wrist in (lm.RIGHT_WRIST, lm.LEFT_WRIST)
+    )
+    return _without(landmarks_TxPx2, lm.LEFT_HAND if seen_right >= seen_left else lm.RIGHT_HAND)
+
+
+def drop_fingers(landmarks_TxPx2: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Makes two to six of the ten fingers missing, in all frames."""
+    chosen = random.choice(10, random.integers(2, 7), replace=False)
+    return _without(landmarks_TxPx2, _FINGERS_10x4[chosen].ravel())
+
+
+def time_mask(landmarks_TxPx2: np.ndarray, config: cfg.Augment, random: np.random.Generator) -> np.ndarray:
     """Makes a window of the frames missing."""
-    length, start = tf.unstack(tf.random.stateless_uniform((2,), seed))
-    num_frames = tf.cast(tf.shape(landmarks_TxPx2)[0], tf.float32)
-    window = num_frames * (config.time_mask_low + (config.time_mask_high - config.time_mask_low) * length)
-    first = start * (num_frames - window)
-    frames = tf.range(num_frames)
-    masked_T = tf.logical_and(frames >= first, frames < first + window)
-    return tf.where(masked_T[:, None, None], math.nan, landmarks_TxPx2)
+    num_frames = len(landmarks_TxPx2)
+    window = num_frames * random.uniform(config.time_mask_low, config.time_mask_high)
+    first = random.random() * (num_frames - window)
+    masked = landmarks_TxPx2.copy()
+    masked[math.ceil(first) : math.ceil(first + window)] = math.nan
+    return masked
 
 
-def _sometimes(probability: float, seed, x, change):
-    # Folded, so that the decision and what `change` draws from the same seed are independent.
-    decided = tf.random.stateless_uniform((), tf.random.fold_in(seed, 1)) < probability
-    return tf.cond(decided, lambda: change(x), lambda: x)
+def spatial_mask(landmarks_TxPx2: np.ndarray, config: cfg.Augment, random: np.random.Generator) -> np.ndarray:
+    """Makes what is inside a square window of the image missing, in each frame."""
+    size = random.uniform(config.spatial_mask_low, config.spatial_mask_high)
+    corner = random.uniform(0, 1 - size, 2)
+    low_F, high_F = (np.tile(np.float32(xy), lm.NUM_POINTS) for xy in (corner, corner + size))
+    rows_TxF = landmarks_TxPx2.reshape(len(landmarks_TxPx2), -1)
+    inside_TxF = (rows_TxF >= low_F) & (rows_TxF < high_F)
+    inside_TxP = inside_TxF.view(np.uint16) == 0x0101  # x and y
+    masked = landmarks_TxPx2.copy()
+    _as_complex(masked)[inside_TxP] = _MISSING
+    return masked
+
+
+def _without(landmarks_TxPx2: np.ndarray, points) -> np.ndarray:
+    rest = landmarks_TxPx2.copy()
+    rest[:, points] = math.nan
+    return rest
+
+
+def _as_complex(landmarks_TxPx2: np.ndarray) -> np.ndarray:
+    """(T, P) complex64: the same memory, x + iy."""
+    return np.ascontiguousarray(landmarks_TxPx2).view(np.complex64)[..., 0]
+
+
+def _as_xy(points_TxP: np.ndarray) -> np.ndarray:
+    """The opposite of `_as_complex`."""
+    return points_TxP.view(np.float32).reshape(*points_TxP.shape, 2)

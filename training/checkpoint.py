@@ -1,5 +1,7 @@
 """Variables on disk: one `.npz` file of arrays by name, replaced atomically, never a pickle."""
 
+import os
+import pathlib
 import zipfile
 from collections.abc import Iterable
 from typing import Any
@@ -11,16 +13,25 @@ from pipeline import commands, storage
 from pipeline.commands import UserError
 from pipeline.storage import Path
 
+_RUN = "run"  # the array that holds the run's fingerprint
 
-def save(path: Path, variables: Iterable[keras.Variable]) -> None:
-    """Writes the variables; on an error (a full disk, say) the file that was there stays whole."""
+
+def save(path: Path, variables: Iterable[keras.Variable], *, run: str = "") -> None:
+    """Writes the variables; on an error (a full disk, say) the file that was there stays whole.
+
+    Args:
+      run: what identifies the run that they are of, if that matters.
+    """
     with storage.replacing(path) as temporary, temporary.open("wb") as file:
         arrays: dict[str, Any] = {_name(index, v): np.asarray(v) for index, v in enumerate(variables)}
-        np.savez(file, **arrays)
+        np.savez(file, **arrays | ({_RUN: np.array(run)} if run else {}))
+        file.flush()
+        if isinstance(temporary, pathlib.Path):
+            os.fsync(file.fileno())  # a preempted machine may stop right after
 
 
-def load(path: Path, variables: Iterable[keras.Variable]) -> None:
-    """Assigns the saved values. Raises `UserError` where the file is unreadable or is of another model."""
+def load(path: Path, variables: Iterable[keras.Variable], *, run: str = "") -> None:
+    """Assigns the saved values. Raises `UserError` where the file is unreadable, or of another model or run."""
     variables = list(variables)
     try:
         with path.open("rb") as file:
@@ -30,6 +41,7 @@ def load(path: Path, variables: Iterable[keras.Variable]) -> None:
             arrays = {name: saved[name] for name in saved.files}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise commands.cannot_read(path, error, f"delete {path.parent} and train it again") from error
+    saved_by = str(arrays.pop(_RUN, ""))
     expected = {_name(index, v): tuple(v.shape) for index, v in enumerate(variables)}
     found = {name: array.shape for name, array in arrays.items()}
     if found != expected:
@@ -38,6 +50,11 @@ def load(path: Path, variables: Iterable[keras.Variable]) -> None:
             f"{path} holds another model ({names[0]} is {found.get(names[0])} there and {expected.get(names[0])} here;"
             f" {len(names)} arrays differ), perhaps of another version of this program: delete {path.parent} and train"
             " it again"
+        )
+    if saved_by != run:
+        raise UserError(
+            f"{path} is of a run with other settings or another data set: put this run's own back, or delete"
+            f" {path.parent} and train it again"
         )
     for index, v in enumerate(variables):
         v.assign(arrays[_name(index, v)])

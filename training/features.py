@@ -55,7 +55,8 @@ class Features(keras.layers.Layer):
 
 def _right_handed(position_BxTxPx2):
     """The sequences that show the left hand in more frames than the right one mirrored, the others as they are."""
-    mirrored = ops.take(position_BxTxPx2, lm.MIRROR, axis=2) * [-1.0, 1.0] + [1.0, 0.0]
+    partners = ops.take(position_BxTxPx2, lm.MIRROR, axis=2)
+    mirrored = partners * np.array([-1, 1], np.float32) + np.array([1, 0], np.float32)
     frames_right_B, frames_left_B = (
         ops.sum(ops.cast(ops.logical_not(ops.isnan(position_BxTxPx2[:, :, wrist, 0])), "float32"), axis=1)
         for wrist in (lm.RIGHT_WRIST, lm.LEFT_WRIST)

@@ -1,4 +1,4 @@
-"""Sequences in memory, the plan of an epoch's batches, and the `tf.data` pipeline that augments and pads them.
+"""The plan of an epoch's batches, and the `tf.data` pipeline that augments and pads them.
 
 Batches are planned on the host from (seed, epoch) alone, as rows of sequence positions, so that any step can be made
 again.
@@ -6,84 +6,18 @@ Shapes: B sequences, T frames, P = 100 points, L label characters.
 """
 
 import dataclasses
-import functools
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from pipeline import landmarks as lm
-from pipeline import vocabulary
-from pipeline.sequences import Sequence, passes_length_rule
 from training import augment
 from training import config as cfg
+from training.corpus import Corpus
 
-
-@dataclasses.dataclass(frozen=True)
-class Corpus:
-    """Sequences held in memory, their frames one after the other.
-
-    Attributes:
-      frames: (all frames, P, 2) float32, NaN for missing.
-      starts: (N + 1,) int64; sequence i has frames starts[i] : starts[i + 1].
-      labels: (N, L) int32, padded with the blank.
-      label_lengths: (N,) int32.
-      texts, sequence_ids, participant_ids: one for each sequence.
-      passes_length_rule: (N,) bool.
-    """
-
-    frames: np.ndarray
-    starts: np.ndarray
-    labels: np.ndarray
-    label_lengths: np.ndarray
-    texts: list[str]
-    sequence_ids: np.ndarray
-    participant_ids: np.ndarray
-    passes_length_rule: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    @property
-    def num_frames(self) -> np.ndarray:
-        return np.diff(self.starts)
-
-    @functools.cached_property
-    def tensors(self) -> tuple[tf.Tensor, ...]:
-        """Frames, starts, labels and label lengths on the host, made once: `tf.data` slices them without a copy."""
-        with tf.init_scope(), tf.device("cpu"):
-            return tuple(tf.constant(x) for x in (self.frames, self.starts, self.labels, self.label_lengths))
-
-    def landmarks(self, position: tf.Tensor) -> tf.Tensor:
-        """(T, P, 2) landmarks of a sequence, in a `tf.data` graph."""
-        frames, starts, _, _ = self.tensors
-        return frames[starts[position] : starts[position + 1]]
-
-    @classmethod
-    def read(cls, sequences: Iterable[Sequence]) -> "Corpus":
-        kept = list(sequences)
-        label_lengths = np.array([len(s.label) for s in kept], np.int32)
-        labels = np.full((len(kept), max(1, label_lengths.max(initial=0))), vocabulary.BLANK, np.int32)
-        for row, s in zip(labels, kept, strict=True):
-            row[: len(s.label)] = vocabulary.encode(s.label)
-        frames = np.concatenate([s.landmarks for s in kept]) if kept else np.zeros((0, lm.NUM_POINTS, 2), np.float32)
-        return cls(
-            frames=frames,
-            starts=np.cumsum([0, *(s.num_frames for s in kept)]),
-            labels=labels,
-            label_lengths=label_lengths,
-            texts=[s.label for s in kept],
-            sequence_ids=np.array([s.sequence_id for s in kept], np.int64),
-            participant_ids=np.array([s.participant_id for s in kept], np.int64),
-            passes_length_rule=np.array([passes_length_rule(s.landmarks, s.label) for s in kept], bool),
-        )
-
-
-def is_validation_phrase(phrase: str, share: float) -> bool:
-    """Whether a phrase belongs to the share set aside for validation: a stable hash of the phrase decides."""
-    digest = hashlib.sha256(b"validation phrase\0" + phrase.encode()).digest()
-    return int.from_bytes(digest[:8], "big") < share * 2**64
+_NO_PARTNER = -1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,67 +26,151 @@ class Plan:
 
     Attributes:
       positions: (steps, B) int64, of sequences in the corpus.
-      num_frames: (steps, B) int64, frames that each is resampled to.
+      partners: (steps, B) int64, of the sequence that is joined to each, -1 for none.
+      num_frames: (steps, B) int64, frames that each, joined, is resampled to.
     """
 
     positions: np.ndarray
+    partners: np.ndarray
     num_frames: np.ndarray
 
 
 def plan_epoch(corpus: Corpus, chosen: np.ndarray, config: cfg.Config, *, epoch: int) -> Plan:
     """The batches of an epoch: shuffled, those of similar length together, the remainder dropped.
 
-    `chosen` are the positions to train on. Which of them the remainder holds differs from epoch to epoch. The number of
-    frames is drawn here for the time-resampling augmentation; it keeps to the frame budget, and to two frames a
-    character where there were as many.
+    `chosen` are the positions to train on. Which of them the remainder holds differs from epoch to epoch. Drawn here
+    are what each is joined to, and the number of frames for the time-resampling augmentation; it keeps to the frame
+    budget, and to two frames a character where there were as many.
     """
     random = np.random.default_rng([config.seed, epoch])
     batch_size = config.optimizer.batch_size
     positions = random.permutation(chosen)[: len(chosen) // batch_size * batch_size]
-    frames = corpus.num_frames[positions]
     augment_config = config.augment
-    factor = random.uniform(augment_config.resample_low, augment_config.resample_high, len(frames))
-    factor[random.uniform(size=len(frames)) >= augment_config.resample_probability] = 1.0
-    fewest = np.maximum(1, np.minimum(frames, 2 * corpus.label_lengths[positions]))
+    factor = random.uniform(augment_config.resample_low, augment_config.resample_high, len(positions))
+    factor[random.uniform(size=len(positions)) >= augment_config.resample_probability] = 1.0
+    partners = _partners(corpus, positions, chosen, config, random)
+    joined = partners != _NO_PARTNER
+    frames = corpus.num_frames[positions] + joined * corpus.num_frames[partners]
+    characters = corpus.label_lengths[positions] + joined * corpus.label_lengths[partners]
+    fewest = np.maximum(1, np.minimum(frames, 2 * characters))
     frames = np.minimum(np.maximum(np.rint(frames * factor).astype(np.int64), fewest), config.data.max_frames)
     # Sorted within pools of some batches: little padding, yet other neighbours in every epoch.
     pool = np.arange(len(frames)) // (16 * batch_size)
     order = np.lexsort((frames, pool))
     steps = random.permutation(order.reshape(-1, batch_size))
-    return Plan(positions[steps], frames[steps])
+    return Plan(positions[steps], partners[steps], frames[steps])
 
 
-def training_batches(corpus: Corpus, config: cfg.Config, plan: Plan, *, epoch: int) -> tf.data.Dataset:
-    """Augmented batches in the order of the plan, padded to the longest sequence of each batch."""
-    slots = np.arange(plan.positions.size)
-    seeds = np.stack([np.full_like(slots, config.seed * 100_003 + epoch), slots], axis=1).astype(np.int32)
+def _partners(
+    corpus: Corpus, positions: np.ndarray, chosen: np.ndarray, config: cfg.Config, random: np.random.Generator
+) -> np.ndarray:
+    """What each is joined to, or -1: with its probability, one of `chosen` by the same signer, where both fit.
 
-    def element(position, num_frames, seed):
-        landmarks = augment.resample(corpus.landmarks(position), num_frames)
-        return _with_targets(corpus, position, augment.augment(landmarks, config.augment, seed))
+    Both fit if their frames keep to the frame budget and their characters to the labels' width.
+    """
+    partners = np.full(len(positions), _NO_PARTNER, np.int64)
+    # Drawn even where nothing is to be joined: the probability changes nothing else of the plan.
+    wanted = random.uniform(size=len(positions)) < config.augment.join_probability
+    draws = random.uniform(size=len(positions))
+    by_signer = chosen[np.argsort(corpus.participant_ids[chosen], kind="stable")]
+    signers = corpus.participant_ids[by_signer]
+    first, after = (np.searchsorted(signers, corpus.participant_ids[positions], side) for side in ("left", "right"))
+    drawn = by_signer[first + (draws * (after - first)).astype(np.int64)]
+    frames = corpus.num_frames[positions] + corpus.num_frames[drawn]
+    characters = corpus.label_lengths[positions] + corpus.label_lengths[drawn]
+    fits = (frames <= config.data.max_frames) & (characters <= corpus.labels.shape[1]) & (drawn != positions)
+    return np.where(wanted & fits, drawn, partners)
 
-    elements = tf.data.Dataset.from_tensor_slices((plan.positions.ravel(), plan.num_frames.ravel(), seeds))
-    return _batches(elements.map(element, tf.data.AUTOTUNE, deterministic=True), plan.positions.shape[1])
+
+def training_batches(
+    corpus: Corpus,
+    config: cfg.Config,
+    plan: Plan,
+    *,
+    epoch: int,
+    first_step: int = 0,
+    pad_to: int | None = None,
+) -> tf.data.Dataset:
+    """Augmented batches in the order of the plan, from `first_step` on.
+
+    A batch's variations follow from (seed, epoch, step). Joined sequences are augmented as one;
+    their label is both phrases without a space: nobody spelled one.
+
+    Args:
+      pad_to: frames of every batch; otherwise each is padded to its longest sequence.
+    """
+
+    def batch(step: int):
+        positions, partners, num_frames = plan.positions[step], plan.partners[step], plan.num_frames[step]
+        labels, label_lengths = corpus.labels[positions], corpus.label_lengths[positions]  # copies
+        # Not [seed, epoch, step]: with step 0 that is the same stream as the plan's [seed, epoch].
+        random = np.random.default_rng([config.seed, epoch, 1 + step])
+        inputs = []
+        for row, (position, partner) in enumerate(zip(positions, partners, strict=True)):
+            landmarks = corpus.landmarks(position)
+            if partner != _NO_PARTNER:
+                landmarks = np.concatenate([landmarks, corpus.landmarks(partner)])
+                added = corpus.labels[partner, : corpus.label_lengths[partner]]
+                labels[row, label_lengths[row] : label_lengths[row] + len(added)] = added
+                label_lengths[row] += len(added)
+            inputs.append(augment.augment(augment.resample(landmarks, num_frames[row]), config.augment, random))
+        return _padded(inputs, pad_to), num_frames, labels, label_lengths
+
+    return _batches(batch, range(first_step, len(plan.positions)), pad_to)
 
 
-def evaluation_batches(corpus: Corpus, *, max_frames: int, batch_size: int) -> tuple[tf.data.Dataset, np.ndarray]:
-    """Batches of every sequence, none dropped, the longest first; and the (N,) positions in that order."""
+def evaluation_batches(
+    corpus: Corpus, *, max_frames: int, batch_size: int, pad_to: int | None = None
+) -> tuple[tf.data.Dataset, np.ndarray]:
+    """Batches of every sequence, none dropped, the longest first; and the (N,) positions in that order.
+
+    Args:
+      pad_to: frames of every batch; otherwise each is padded to its longest sequence.
+    """
     order = np.argsort(-corpus.num_frames, kind="stable")
+    num_frames = np.minimum(corpus.num_frames, max_frames)
 
-    def element(position, num_frames):
-        return _with_targets(corpus, position, augment.resample(corpus.landmarks(position), num_frames))
+    def batch(step: int):
+        chosen = order[step * batch_size : (step + 1) * batch_size]
+        inputs = [augment.resample(corpus.landmarks(i), num_frames[i]) for i in chosen]
+        return _padded(inputs, pad_to), num_frames[chosen], corpus.labels[chosen], corpus.label_lengths[chosen]
 
-    num_frames = np.minimum(corpus.num_frames[order], max_frames)
-    elements = tf.data.Dataset.from_tensor_slices((order, num_frames))
-    return _batches(elements.map(element, tf.data.AUTOTUNE, deterministic=True), batch_size), order
-
-
-def _with_targets(corpus: Corpus, position: tf.Tensor, landmarks_TxPx2: tf.Tensor):
-    _, _, labels, label_lengths = corpus.tensors
-    landmarks_TxPx2 = tf.ensure_shape(landmarks_TxPx2, (None, *corpus.frames.shape[1:]))
-    inputs = {"landmarks": landmarks_TxPx2, "num_frames": tf.shape(landmarks_TxPx2)[0]}
-    return inputs, {"labels": labels[position], "label_lengths": label_lengths[position]}
+    return _batches(batch, range(-(-len(order) // batch_size)), pad_to), order
 
 
-def _batches(elements: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
-    return elements.padded_batch(batch_size).prefetch(2)
+def _padded(inputs: list[np.ndarray], pad_to: int | None) -> np.ndarray:
+    """(B, T, P, 2): sequences side by side, 0 after the end of each."""
+    longest = max(map(len, inputs))
+    if pad_to is not None and longest > pad_to:
+        raise ValueError(f"a sequence of {longest} frames cannot be padded to {pad_to}")
+    batch = np.zeros((len(inputs), pad_to or longest, lm.NUM_POINTS, 2), np.float32)
+    for row, landmarks in zip(batch, inputs, strict=True):
+        row[: len(landmarks)] = landmarks
+    return batch
+
+
+def _batches(batch: Callable[[int], tuple[Any, Any, Any, Any]], steps: range, pad_to: int | None) -> tf.data.Dataset:
+    """The batches of these steps, made in numpy by several threads: its work on arrays is done without Python's lock.
+
+    One call for a whole batch: what `tf.data` does for each element costs more than the augmentation of it.
+    """
+
+    def arrays(step):
+        landmarks, *integers = batch(int(step))
+        return landmarks, *(np.asarray(each, np.int32) for each in integers)
+
+    def element(step):
+        landmarks, num_frames, labels, label_lengths = tf.numpy_function(
+            arrays, [step], (tf.float32, tf.int32, tf.int32, tf.int32)
+        )
+        inputs = {
+            "landmarks": tf.ensure_shape(landmarks, (None, pad_to, lm.NUM_POINTS, 2)),
+            "num_frames": tf.ensure_shape(num_frames, (None,)),
+        }
+        return inputs, {
+            "labels": tf.ensure_shape(labels, (None, None)),
+            "label_lengths": tf.ensure_shape(label_lengths, (None,)),
+        }
+
+    numbers = tf.data.Dataset.range(steps.start, steps.stop)
+    return numbers.map(element, tf.data.AUTOTUNE, deterministic=True).prefetch(2)

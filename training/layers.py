@@ -66,6 +66,9 @@ class BatchNorm(MaskedLayer):
     Keras' own does so too, but costs about a quarter more on a CPU: here the statistics are matrix products.
     """
 
+    def __init__(self, **kwargs):
+        super().__init__(autocast=False, **kwargs)  # statistics in float32, whatever the precision of the rest
+
     def build(self, input_shape):
         shape = input_shape[-1:]
         self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma")
@@ -199,7 +202,9 @@ class LateDropout(MaskedLayer):
         self.seed_generator = keras.random.SeedGenerator()
 
     def build(self, input_shape):
-        self.rate = self.add_weight(shape=(), initializer="zeros", trainable=False, dtype="float32", name="rate")
+        self.rate = self.add_weight(
+            shape=(), initializer="zeros", trainable=False, dtype="float32", autocast=False, name="rate"
+        )
 
     def set_rate(self, rate: float) -> None:
         self.rate.assign(rate)

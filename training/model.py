@@ -3,6 +3,9 @@
 Shapes: B sequences, T frames, P = 100 points, F = 600 features, V = 60 classes (the blank is the last).
 """
 
+import contextlib
+from collections.abc import Iterator
+
 import keras
 import numpy as np
 from keras import ops
@@ -88,14 +91,17 @@ class Recogniser(keras.Model):
 
     Inputs: {"landmarks": (B, T, P, 2) float32 with NaN for missing, "num_frames": (B,) int32}; frames from num_frames
     on are padding. Outputs: logits (B, T, V) float32; those of padding frames mean nothing.
+    The network computes in `precision`; features, loss and all variables are float32.
     Targets: {"labels": (B, L) int32, "label_lengths": (B,) int32}.
     """
 
-    def __init__(self, config: cfg.Network, mean: np.ndarray, std: np.ndarray):
+    def __init__(self, config: cfg.Network, mean: np.ndarray, std: np.ndarray, *, precision: str = "float32"):
         # Named: Keras would number a second model of the same process, and so the names of its saved variables.
-        super().__init__(name="recogniser")
+        super().__init__(name="recogniser", dtype="float32")
         self.features = Features(mean, std, hand_shape=config.hand_shape, name="features")
-        self.network = Network(config, name="network")
+        with _precision(precision):
+            self.network = Network(config, name="network")
+        self.without_loss = keras.metrics.Sum(name="sequences_without_loss")
 
     def build(self, input_shape=None):
         self.features.build((None, None, lm.NUM_POINTS, 2))
@@ -115,7 +121,19 @@ class Recogniser(keras.Model):
             num_frames_B=x["num_frames"],
             sparse=keras.backend.backend() == "tensorflow" and not self.jit_compile,
         )
+        self.without_loss.update_state(ops.logical_not(fits_B))
         return ops.sum(loss_B) / ops.maximum(ops.sum(ops.cast(fits_B, loss_B.dtype)), 1)
+
+
+@contextlib.contextmanager
+def _precision(name: str) -> Iterator[None]:
+    """Layers made within the block compute in this precision; their variables are float32."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name if name == "float32" else f"mixed_{name}")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def frame_mask(inputs):

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from pipeline import scoring
-from training.input_pipeline import Corpus, evaluation_batches
+from training import devices
+from training.corpus import Corpus
+from training.input_pipeline import evaluation_batches
 from training.model import Recogniser
 
 
@@ -13,11 +15,17 @@ def frame_logits(
     model: Recogniser, corpus: Corpus, *, max_frames: int, batch_size: int = 32
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yields each sequence's position in the corpus and its logits (frames, classes), the longest first."""
-    batches, order = evaluation_batches(corpus, max_frames=max_frames, batch_size=batch_size)
+    batch_size = -(-batch_size // devices.count()) * devices.count()
+    batches, order = evaluation_batches(
+        corpus, max_frames=max_frames, batch_size=batch_size, pad_to=devices.pad_to(max_frames)
+    )
     positions = iter(order)
-    for inputs, _ in batches:
-        logits_BxTxV = model.predict_on_batch(inputs)
-        for logits_TxV, num_frames in zip(logits_BxTxV, inputs["num_frames"].numpy(), strict=True):
+    for inputs, _ in batches.as_numpy_iterator():
+        num_frames_B = inputs["num_frames"]
+        if devices.compiled():
+            inputs = _filled(inputs, batch_size)
+        logits_BxTxV = model.predict_on_batch(devices.spread(inputs))
+        for num_frames, logits_TxV in zip(num_frames_B, logits_BxTxV, strict=False):  # there may be rows that fill
             yield int(next(positions)), logits_TxV[:num_frames]
 
 
@@ -30,3 +38,9 @@ def recognise(
         texts[position] = scoring.greedy_decode(np.argmax(logits_TxV, axis=-1))
         done()
     return texts
+
+
+def _filled(batch: dict[str, np.ndarray], batch_size: int) -> dict[str, np.ndarray]:
+    """The batch with rows of zeros, sequences without frames, up to `batch_size`: one shape for XLA."""
+    missing = batch_size - len(batch["num_frames"])
+    return {name: np.pad(rows, [(0, missing)] + [(0, 0)] * (rows.ndim - 1)) for name, rows in batch.items()}

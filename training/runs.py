@@ -1,8 +1,8 @@
 """The run directory: what a training leaves behind, and the way back to the trained model.
 
 `manifest.json` (last, with the resolved configuration and the result), `statistics.json` (feature mean and standard
-deviation), `best.npz` (weights with the best validation score), `checkpoint.npz` (variables of the last finished epoch,
-the optimizer's included), `history.csv` (one line an epoch).
+deviation), `best.npz` (weights with the best validation score, averaged if the run averages), `checkpoint.npz`
+(all that training changes, as of the last save), `history.csv` (one line an epoch), `logs/` (the same for TensorBoard).
 """
 
 import csv
@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline import directories, storage
 from pipeline.commands import UserError
-from pipeline.dataset import read_statistics
+from pipeline.dataset import Dataset, read_statistics
 from pipeline.storage import Path
 from training import config as cfg
 
@@ -22,6 +22,12 @@ STATISTICS = "statistics.json"
 BEST = "best.npz"
 CHECKPOINT = "checkpoint.npz"
 HISTORY = "history.csv"
+LOGS = "logs"
+
+
+def request(config: cfg.Config, dataset: Dataset) -> directories.Request:
+    """What decides a run's content."""
+    return directories.Request(KIND, {"config": dataclasses.asdict(config), "dataset": dataset.fingerprint})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,9 +78,13 @@ def read_history(path: Path) -> list[dict[str, float]]:
         return []
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-    except (ValueError, TypeError, csv.Error) as error:
+            return [{name: _number(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    except (ValueError, TypeError, AttributeError, csv.Error) as error:
         raise UserError(f"{path} is damaged ({error}): delete {path.parent} and train it again") from error
+
+
+def _number(text: str) -> float:
+    return int(text) if text.isdecimal() else float(text)  # so that it is written again as it was
 
 
 def write_history(path: Path, history: list[dict[str, float]]) -> None:

@@ -3,21 +3,22 @@
     python -m training.train --dataset out/dataset --output out/base --preset base
     python -m training.train --dataset out/dataset --output out/trial --preset small --set optimizer.epochs=5
 
-Writes a run directory: the weights with the best score on validation sequences, the history of every epoch, and the
-last checkpoint. An interrupted run is continued, from the last finished epoch, by the same command.
+Writes a run directory: the weights with the best score on validation sequences, the history of every epoch, the last
+checkpoint, and `logs` for TensorBoard. An interrupted run is continued by the same command, from the last checkpoint,
+and ends as it would have ended without the interruption.
 
 Validation is the data set's validation split; where it has none, a share of the phrases of the training signers. The
 test split is never read.
 """
 
 import argparse
-import dataclasses
+import math
 
 from pipeline import directories
 from pipeline.commands import Parser, path, progress, run
 from pipeline.dataset import Dataset
 from training import config as cfg
-from training import runs
+from training import devices, runs
 
 
 def main() -> None:
@@ -32,23 +33,43 @@ def main() -> None:
         metavar="NAME=VALUE",
         help="change one setting, such as optimizer.epochs=40; may be repeated",
     )
+    parser.add_argument(
+        "--checkpoint-minutes",
+        type=_minutes,
+        default=5.0,
+        metavar="M",
+        help="save a checkpoint when so much time has passed, and after every epoch; 0: after every step",
+    )
+    parser.add_argument("--device", choices=devices.DEVICES, default="auto", help=devices.HELP)
     arguments = parser.parse_args()
     train(arguments)
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = -1
+    if not 0 <= minutes < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes, such as 5")
+    return minutes
 
 
 def train(arguments: argparse.Namespace) -> None:
     config = cfg.resolve(arguments.preset, file=arguments.config, overrides=arguments.set)
     dataset = Dataset.open(arguments.dataset)
-    request = directories.Request(runs.KIND, {"config": dataclasses.asdict(config), "dataset": dataset.fingerprint})
+    request = runs.request(config, dataset)
     if directories.prepare(arguments.output, request):
         print(f"{arguments.output} is already complete")
         return
     # TensorFlow takes seconds to import: only now, when there is something to do.
+    devices.use(arguments.device)
+    devices.check_batch_size(config.optimizer.batch_size)
     from training.trainer import Trainer
 
-    trainer = Trainer(dataset, config, arguments.output)
+    trainer = Trainer(dataset, config, arguments.output, checkpoint_seconds=60 * arguments.checkpoint_minutes)
     with progress("steps") as bar:
-        steps, done = (epochs * trainer.steps_per_epoch for epochs in (config.optimizer.epochs, trainer.start_epoch))
+        steps, done = config.optimizer.epochs * trainer.steps_per_epoch, trainer.start_step
         task = bar.add_task("training", total=steps, completed=done, already=done, note="")
         for epoch in range(trainer.start_epoch, config.optimizer.epochs):
             summary = trainer.run_epoch(epoch, lambda: bar.advance(task))
@@ -59,7 +80,8 @@ def train(arguments: argparse.Namespace) -> None:
         f"{arguments.output}: best validation score {result['best_score']:.4f} in epoch {result['best_epoch']}"
         f" ({result['validation_sequences']} sequences, {result['validation']})"
     )
-    print(f"next: python -m training.score --run {arguments.output} --dataset {arguments.dataset} --output SCORES")
+    if not config.data.folds:  # those of all folds score together
+        print(f"next: python -m training.score --run {arguments.output} --dataset {arguments.dataset} --output SCORES")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def test_the_pooled_score_is_that_of_the_table(evaluation, toy_dataset, toy_mode
     for sequence_id, row in rows.items():
         each = sequences[sequence_id]
         assert (row.split, row.participant_id, row.target) == ("test", 3, each.label)
-        assert row.recognised == recognizer.recognize(each.landmarks)
+        assert row.recognised == recognizer.text(each.landmarks)
         assert row.score == scoring.score(row.target, row.recognised)
     manifest = directories.read_manifest(evaluation, evaluate.KIND)
     pairs = [(row.target, row.recognised) for row in rows.values()]

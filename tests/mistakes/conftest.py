@@ -135,6 +135,14 @@ class Spoiler:
     def is_copy_of(self, path: pathlib.Path, other: str) -> None:
         self.holds(path, (path.parent / other).read_bytes())
 
+    def fold(self, path: pathlib.Path, fold: int, folds: int) -> None:
+        """A run, a copy of `run` if need be, that left out a fold."""
+        if not path.exists():
+            shutil.copytree(path.parent / "run", path, copy_function=os.link)
+        settings = json.loads((path / "manifest.json").read_text())["settings"]
+        settings["config"]["data"] |= {"fold": fold, "folds": folds}
+        self.says(path / "manifest.json", {"settings": settings})
+
     def edited(self, path: pathlib.Path, edit: Callable[[pathlib.Path], None]) -> None:
         self.holds(path, path.read_bytes())
         edit(path)

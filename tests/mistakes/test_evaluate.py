@@ -145,7 +145,7 @@ class Mute:
     def __init__(self, *_, **__):
         pass
 
-    def recognize(self, _):
+    def text(self, _):
         return ""
 
 

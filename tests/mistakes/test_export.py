@@ -2,7 +2,7 @@
 
 import pytest
 
-from inference import export
+from inference import export, proof
 
 NEEDS = ("data", "dataset", "run", "model")
 SHARD = "dataset/shards/test-00001-of-00002.tfrecord.gz"
@@ -18,8 +18,13 @@ OPTIONS = {
     " of --runs?)",
     f"{GOOD} --quantise float16": "unrecognized arguments: --quantise float16 (did you mean --quantize instead of"
     " --quantise?)",
-    f"{GOOD} --quantize int8": "argument --quantize: invalid choice: 'int8' (choose from ...none..., ...float16...)",
-    f"{GOOD} --max-frames 340": "unrecognized arguments: --max-frames 340",
+    f"{GOOD} --quantize int4": "argument --quantize: invalid choice: 'int4' (choose from ...none..., ...float16..."
+    ", ...int8...)",
+    f"{GOOD} --max-frames 0": "argument --max-frames: '0' is not a whole number of at least 1",
+    f"{GOOD} --threads two": "argument --threads: 'two' is not a whole number of at least 1",
+    f"{GOOD} --max-latency-ms 0": "argument --max-latency-ms: '0' is not a number above 0",
+    f"{GOOD} --max-size-mb 40MB": "argument --max-size-mb: '40MB' is not a number above 0",
+    f"{GOOD} --max-score-loss -1": "argument --max-score-loss: '-1' is not a number above 0",
     "--run run --dataset dataset --output s3://bucket/model": "argument --output: 's3://bucket/model' is neither...",
 }
 
@@ -146,6 +151,6 @@ def test_no_space_for_the_saved_model(mistake, monkeypatch, without_a_network):
 
 def test_no_space_for_the_result(mistake, monkeypatch, without_a_network):
     monkeypatch.setattr(export, "convert", lambda _, __, place, **___: (place / "model.tflite").write_bytes(b"model"))
-    monkeypatch.setattr(export, "check", lambda *_, **__: {})
+    monkeypatch.setattr(proof, "prove", lambda *_, **__: ([], {"bytes": 5}))
     said = "o/model.tflite: No space left on device: make room there, then run the same command: it goes on"
     mistake(export, ("cannot_be_written", "o/model.tflite"), GOOD, said)

@@ -10,7 +10,10 @@ SHARD = "dataset/shards/train-00000-of-00002.tfrecord.gz"
 GOOD = "--dataset dataset --scores scores --output o --workers 1"
 A_DATASET = "expected a dataset, which pipeline.convert or pipeline.filter makes"
 A_SCORE_TABLE = "expected a score table, which training.score makes"
-COLUMNS = "sequence_id, participant_id, split, num_frames, passes_length_rule, target, recognised, score, exact"
+COLUMNS = (
+    "sequence_id, participant_id, split, num_frames, passes_length_rule, target, recognised, score, fold, known_signer,"
+    " known_phrase, exact"
+)
 AGAIN = "delete its directory and score the data set again"
 REPAIR = "delete it and its data set's manifest.json, then run the command that made it: it makes what is missing"
 

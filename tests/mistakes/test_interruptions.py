@@ -170,10 +170,9 @@ def test_ctrl_c_within_a_stage(start, place, interrupt):
     """The stage says so, alone; also where the signal reaches only the process that waits for it."""
     process = start(f"""
 import sys
-import run_pipeline
-from pipeline import commands
-run_pipeline.PATIENCE = 0.3
-commands.run(lambda: sys.exit(run_pipeline.call([sys.executable, "-c", {STAGE!r}])))
+from pipeline import commands, processes
+processes.PATIENCE = 0.3
+commands.run(lambda: sys.exit(processes.call([sys.executable, "-c", {STAGE!r}])))
 """)
     wait_for(process, place / "started")
     interrupt(process.pid, signal.SIGINT)

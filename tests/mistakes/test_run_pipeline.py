@@ -30,6 +30,8 @@ OPTIONS = {
     " around a path with spaces)",
     f"{GOOD} --test-participants=": "argument --test-participants: '' is no list of participant ids, such as 3,17",
     f"{GOOD} --preset base": "argument --preset: invalid choice: 'base' (choose from ...small..., ...published...)",
+    f"{GOOD} --folds none": "argument --folds: 'none' is not a whole number of at least 1",
+    f"{GOOD} --fold-by signer": "argument --fold-by: invalid choice: 'signer' (choose from ...)",
     f"{GOOD} --quick": "unrecognized arguments: --quick",
     "--data s3://bucket/data --output o": "argument --data: 's3://bucket/data' is neither ... nor gs://BUCKET/FOLDER",
     "--data data --output=": "argument --output: the path is empty (a variable that is not set?)",
@@ -73,6 +75,11 @@ MISTAKES = {
         None,
         f"{GOOD} --test-participants 1,2,3",
         "no signer is left to train on: of 3, all are ...",
+    ),
+    "more folds than signers": (
+        None,
+        f"{GOOD} --folds 3",
+        "data: 3 folds, but 2 training signers to divide: lower the number of folds, or divide by sequence",
     ),
     "a misspelt setting": (
         None,

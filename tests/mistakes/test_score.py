@@ -13,11 +13,18 @@ REPLACED = "is not the file that manifest.json tells of: it was cut short, chang
 DAMAGED = "run is damaged, delete it and make it again"
 
 OPTIONS = {
-    "": "the following arguments are required: --run, --dataset, --output",
+    "": "the following arguments are required: --dataset, --output",
+    "--dataset dataset --output o": "one of the arguments --run --folds is required",
+    f"{GOOD} --folds 2": "argument --folds: not allowed with argument --run",
+    f"{GOOD} --preset small": "argument --preset: of the training of --folds, not allowed with --run",
+    f"{GOOD} --fold-by sequence": "argument --fold-by: of the training of --folds, not allowed with --run",
+    f"{GOOD} --set seed=1": "argument --set: of the training of --folds, not allowed with --run",
+    "--folds 0 --dataset dataset --output o": "argument --folds: '0' is not a whole number of at least 1",
+    "--folds 2 --fold-by signer --dataset dataset --output o": "argument --fold-by: invalid choice: 'signer' (...)",
     "--run run --dataset dataset": "the following arguments are required: --output",
     "--run run --datset dataset --output o": "the following arguments are required: --dataset (did you mean --dataset"
     " instead of --datset?)",
-    "--model run --dataset dataset --output o": "the following arguments are required: --run",
+    "--model run --dataset dataset --output o": "one of the arguments --run --folds is required",
     f"{GOOD} --split test": "unrecognized arguments: --split test",
     "--run run --dataset dataset --output=": "argument --output: the path is empty (a variable that is not set?)",
     "--run s3://bucket/run --dataset dataset --output o": "argument --run: 's3://bucket/run' is neither ... nor gs://BUCKET/FOLDER",
@@ -30,6 +37,68 @@ def test_options(wrong_options, words):
 
 
 MISTAKES = {
+    "more folds than signers": (
+        None,
+        "--folds 3 --dataset dataset --output o",
+        "dataset: 3 folds, but 2 training signers to divide: lower the number of folds, or divide by sequence",
+    ),
+    "more folds than sequences": (
+        None,
+        "--folds 99 --fold-by sequence --dataset dataset --output o",
+        "dataset: 99 folds, but 24 training sequences to divide: lower the number of folds",
+    ),
+    "a fold as a setting": (
+        None,
+        "--folds 2 --dataset dataset --output o --set data.folds=2 --set data.fold=1",
+        "data.folds is set: give --folds alone, which sets it for each model",
+    ),
+    "a misspelt setting of the models of folds": (
+        None,
+        "--folds 2 --dataset dataset --output o --set optimizer.epoch=3",
+        "--set optimizer.epoch=3: no setting 'epoch' (did you mean epochs?)",
+    ),
+    "the run of one fold": (
+        ("fold", "run", 2, 3),
+        GOOD,
+        "of 3 folds, no --run left out 1, 3: name the run of each fold",
+    ),
+    "runs without folds": (
+        None,
+        f"--run run {GOOD}",
+        "run left out no fold: name it alone, or only runs of folds",
+    ),
+    "a run of one fold and one without": (
+        ("fold", "other", 1, 2),
+        f"--run other {GOOD}",
+        "run left out no fold: name it alone, or only runs of folds",
+    ),
+    "the same fold twice": (
+        [("fold", "other", 1, 2), ("fold", "run", 1, 2)],
+        f"--run other {GOOD}",
+        "other and run left out the same fold, 1: name the run of each fold once",
+    ),
+    "folds of two divisions": (
+        [("fold", "other", 1, 2), ("fold", "run", 2, 3)],
+        f"--run other {GOOD}",
+        "other and run left out folds of different divisions (2 and 3 folds, of signers and of signers): train them"
+        " with the same data.folds and data.fold_by_sequence",
+    ),
+    "folds of another data set": (
+        [
+            ("fold", "other", 1, 2),
+            ("fold", "run", 2, 2),
+            ("replaced", "other/manifest.json", '"dataset": "', '"dataset": "x'),
+        ],
+        f"--run other {GOOD}",
+        "other was trained on another data set than dataset, whose folds are others: score the data set of its"
+        " training",
+    ),
+    "a data set without the report of a shard": (
+        ("removed", "dataset/reports/00000-of-00002.json"),
+        "--folds 2 --dataset dataset --output o",
+        "dataset/reports/00000-of-00002.json is missing, damaged or of an earlier version: delete it and its data set's"
+        " manifest.json, then run the command that made it: it makes what is missing",
+    ),
     "swapped": (None, "--run dataset --dataset run --output o", f"dataset is a dataset; {A_RUN}"),
     "a misspelt folder": (
         None,

@@ -1,5 +1,7 @@
 """Mistakes people make with `python -m training.train`."""
 
+import json
+
 import pytest
 
 from training import train
@@ -24,6 +26,8 @@ OPTIONS = {
     f"{IO} --set optimizer.epochs 3": "unrecognized arguments: 3 (no option takes it: write a list as 3,17, and quotes"
     " around a path with spaces)",
     f"{IO} --set": "argument --set: expected one argument",
+    f"{IO} --checkpoint-minutes -1": "argument --checkpoint-minutes: '-1' is not a number of minutes, such as 5",
+    f"{IO} --checkpoint-minutes often": "argument --checkpoint-minutes: 'often' is not a number of minutes, such as 5",
     "--dataset s3://bucket/dataset --output o": "argument --dataset: 's3://bucket/dataset' is neither ... nor gs://BUCKET/FOLDER",
 }
 
@@ -31,6 +35,18 @@ OPTIONS = {
 @pytest.mark.parametrize("words", OPTIONS)
 def test_options(wrong_options, words):
     wrong_options(train, words, OPTIONS[words])
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def signers(path, split, participants):
+    manifest = json.loads(path.read_text())
+    manifest["splits"][split]["participants"] = participants
+    path.write_text(json.dumps(manifest))
 
 
 MISTAKES = {
@@ -58,9 +74,24 @@ MISTAKES = {
     "a word for a number": (
         None,
         f"{IO} --set optimizer.epochs=many",
-        "--set optimizer.epochs=many: 'many' is not a number, true or false",
+        "--set optimizer.epochs=many: epochs must be of type int (such as 300), not 'many'",
     ),
     "a negative number": (None, f"{IO} --set optimizer.epochs=-3", "optimizer.epochs is -3, expected at least 1"),
+    "a setting without its table": (
+        None,
+        f"{IO} --set epochs=3",
+        "--set epochs=3: no setting 'epochs' (did you mean optimizer.epochs?)",
+    ),
+    "a warm-up longer than the training": (
+        None,
+        f"{IO} --set optimizer.epochs=3",
+        "optimizer.warmup_epochs is 5.0, expected at most optimizer.epochs (3)",
+    ),
+    "a precision that is none": (
+        None,
+        f"{IO} --set precision=half",
+        "precision is half, expected float32, bfloat16 or float16",
+    ),
     "no configuration file": (None, f"{IO} --config a.toml", "cannot read a.toml: ...No such file or directory..."),
     "a configuration file that is no TOML": (
         ("holds", "a.toml", "[network\nwidth = 3\n"),
@@ -120,6 +151,11 @@ MISTAKES = {
         GOOD,
         "dataset was made for another task than this program's: convert the data again",
     ),
+    "of another vocabulary": (
+        ("says", "dataset/manifest.json", {"vocabulary": "abc"}),
+        GOOD,
+        "dataset was made for another vocabulary than this program's: convert the data again",
+    ),
     "a manifest that is cut short": (
         ("cut", "dataset/manifest.json"),
         GOOD,
@@ -145,6 +181,12 @@ MISTAKES = {
         GOOD,
         f"dataset/statistics.json: expected 600 finite numbers in 'mean': {MADE}",
     ),
+    "statistics of another data set": (
+        ("holds", "dataset/statistics.json", json.dumps({"mean": [0.0] * 600, "std": [1.0] * 600})),
+        GOOD,
+        "dataset/statistics.json is not the file that manifest.json tells of: it was cut short, changed or replaced;"
+        " make dataset again",
+    ),
     "a record file that is missing": (
         ("removed", SHARD),
         GOOD,
@@ -154,6 +196,17 @@ MISTAKES = {
         ("cut", SHARD),
         GOOD,
         f"{SHARD} has ... bytes, the manifest says ...: cut short, or another data set's; {REPAIR}",
+    ),
+    "a record file with flipped bits": (
+        ("edited", SHARD, flip),
+        GOOD,
+        f"{SHARD} is damaged at record 0 (...): {REPAIR}",
+    ),
+    "a signer of another split in training": (
+        ("edited", "dataset/manifest.json", lambda path: signers(path, "test", [2, 3])),
+        GOOD,
+        "dataset: signer 2 is in training and in test, but the data were split by signer: delete it and make it again;"
+        " to have signers in several splits, convert with --split-by file or sequence",
     ),
     # The output.
     "the input as output": (
@@ -200,6 +253,11 @@ MISTAKES = {
         "dataset: no validation sequences: set data.validation_phrase_share higher, or convert with"
         " --validation-participants",
     ),
+    "no space for a checkpoint": (
+        ("cannot_be_written", "o/checkpoint.npz"),
+        f"{GOOD} --set data.validation_phrase_share=0.3 --set data.max_frames=16 --checkpoint-minutes 0",
+        "o/checkpoint.npz: No space left on device: make room there, then run the same command: it goes on",
+    ),
     "no space": (
         ("cannot_be_written", "o/statistics.json"),
         f"{GOOD} --set data.validation_phrase_share=0.3",
@@ -219,7 +277,7 @@ CHECKPOINTS = {
     "cut short": (b"PK\3\4", f"cannot read o/checkpoint.npz (it is cut short, or no .npz file): {AGAIN}"),
     "empty": (b"", f"cannot read o/checkpoint.npz (it is cut short, or no .npz file): {AGAIN}"),
     "of another network": (
-        None,
+        "run/best.npz",
         "o/checkpoint.npz holds another model (... is ... there and ... here; ... arrays differ), perhaps of another"
         f" version of this program: {AGAIN}",
     ),
@@ -229,7 +287,7 @@ CHECKPOINTS = {
 @pytest.mark.parametrize("name", CHECKPOINTS)
 def test_a_checkpoint_of_an_interrupted_run(mistake, place, monkeypatch, command, name):
     content, said = CHECKPOINTS[name]
-    content = content if content is not None else (place / "run/best.npz").read_bytes()
+    content = (place / content).read_bytes() if isinstance(content, str) else content
     # Claims the output, and ends before anything is trained.
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr("training.trainer.Trainer", interrupt)
@@ -237,5 +295,5 @@ def test_a_checkpoint_of_an_interrupted_run(mistake, place, monkeypatch, command
     mistake(train, ("holds", "o/checkpoint.npz", content), UNFINISHED, said)
 
 
-def interrupt(*_):
+def interrupt(*_, **__):
     raise KeyboardInterrupt

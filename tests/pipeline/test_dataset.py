@@ -98,6 +98,22 @@ def test_what_was_written_is_read(made):
     }
 
 
+def test_what_was_written_without_the_landmarks(made):
+    found = Dataset.open(made)
+    for split in ("train", "validation", "test"):
+        read = [(each.sequence_id, each.participant_id, each.label, each.num_frames) for each in found.read(split)]
+        written = found.written(split)
+        assert [(each.sequence_id, each.participant_id, each.label, each.num_frames) for each in written] == read
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_text("{}")])
+def test_a_report_that_is_missing_or_damaged(made, spoil):
+    report = next((made / "reports").glob("*.json"))
+    spoil(report)
+    with pytest.raises(UserError, match=f"{report} is missing, damaged or of an earlier version: delete it"):
+        Dataset.open(made).written("train")
+
+
 def test_an_unfinished_or_foreign_directory_is_refused(made, tmp_path):
     manifest = json.loads((made / "manifest.json").read_text())
     for key, message in (

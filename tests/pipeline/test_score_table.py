@@ -8,7 +8,7 @@ from pipeline import score_table, vocabulary
 from pipeline.commands import UserError
 from pipeline.score_table import Row
 
-ROW = Row(7, 3, "train", 120, True, 'a "b", c', " =1+1", -0.1)
+ROW = Row(7, 3, "train", 120, True, 'a "b", c', " =1+1", -0.1, fold=2, known_phrase=True)
 PHRASE = st.text(vocabulary.CHARACTERS, min_size=1)
 ROWS = st.builds(
     Row,
@@ -20,6 +20,9 @@ ROWS = st.builds(
     target=PHRASE,
     recognised=PHRASE,
     score=st.floats(-100, 1),
+    fold=st.integers(0, 9),
+    known_signer=st.booleans(),
+    known_phrase=st.booleans(),
 )
 
 
@@ -34,9 +37,12 @@ def test_the_file(tmp_path):
     path = tmp_path / "scores.csv"
     score_table.write(path, [ROW, dataclasses.replace(ROW, sequence_id=8, recognised=ROW.target, score=1 / 3)])
     header, first, second = path.read_text(encoding="utf-8").splitlines()
-    assert header == "sequence_id,participant_id,split,num_frames,passes_length_rule,target,recognised,score,exact"
-    assert first == '7,3,train,120,1,"a ""b"", c", =1+1,-0.1,0'
-    assert second.endswith(",0.3333333333333333,1")
+    assert header == (
+        "sequence_id,participant_id,split,num_frames,passes_length_rule,target,recognised,score,fold,known_signer,"
+        "known_phrase,exact"
+    )
+    assert first == '7,3,train,120,1,"a ""b"", c", =1+1,-0.1,2,0,1,0'
+    assert second.endswith(",0.3333333333333333,2,0,1,1")
 
 
 @pytest.mark.parametrize(
@@ -47,13 +53,16 @@ def test_the_file(tmp_path):
         (lambda text: text + text.splitlines()[1] + "\n", "sequence 7 is listed twice"),
         (lambda text: text.replace(",120,", ",many,"), "line 2 is damaged .*'many'"),
         (lambda text: text.replace("-0.1", "low"), "line 2 is damaged .*'low'"),
-        (lambda text: text + "8,3\n", "line 3 is damaged .*expected 9 fields"),
-        (lambda text: text.replace(",-0.1,0", ",-0.1,0,7"), "line 2 is damaged .*expected 9 fields"),
+        (lambda text: text + "8,3\n", "line 3 is damaged .*expected 12 fields"),
+        (lambda text: text.replace("1,0\n", "1,0,7\n"), "line 2 is damaged .*expected 12 fields"),
         (lambda text: text.replace(",train,", ",dev,"), "line 2 is damaged .*no split 'dev'"),
         (lambda text: text.replace(",120,", ",0,"), "line 2 is damaged .*num_frames is 0"),
         (lambda text: text.replace(",120,1,", ",120,2,"), "line 2 is damaged .*passes_length_rule is '2', expected 0"),
         (lambda text: text.replace(",120,1,", ",120,True,"), "line 2 is damaged .*passes_length_rule is 'True'"),
-        (lambda text: text.replace("-0.1,0", "-0.1,1"), "line 2 is damaged .*exact is '1', expected 0"),
+        (lambda text: text.replace("1,0\n", "1,1\n"), "line 2 is damaged .*exact is '1', expected 0"),
+        (lambda text: text.replace("-0.1,2,0,", "-0.1,-2,0,"), "line 2 is damaged .*the fold is -2"),
+        (lambda text: text.replace("-0.1,2,0,", "-0.1,2.0,0,"), "line 2 is damaged .*'2.0'"),
+        (lambda text: text.replace("-0.1,2,0,", "-0.1,2,no,"), "line 2 is damaged .*known_signer is 'no', expected 0"),
         (lambda text: text.replace("-0.1", "1.5"), "line 2 is damaged .*the score is 1.5"),
         (lambda text: text.replace("-0.1", "nan"), "line 2 is damaged .*the score is nan"),
         (lambda text: text.replace("-0.1", "-inf"), "line 2 is damaged .*the score is -inf"),

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline import splits
 from pipeline.commands import UserError
 from pipeline.metadata import Entry
 from pipeline.splits import SplitRule
@@ -179,3 +180,18 @@ def test_json():
     found = json.loads(json.dumps(rule.as_json()))
     assert found["test_participants"] == [1, 3]
     assert (found["test_share"], found["by"], found["limit"]) == (0.1, "participant", None)
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=30), st.integers(1, 6))
+def test_folds_are_of_equal_size_and_in_no_order_of_the_units(units, folds):
+    found = splits.divide(units, folds)
+    assert found.keys() == set(units)
+    sizes = [list(found.values()).count(fold) for fold in range(1, folds + 1)]
+    assert sum(sizes) == len(found)
+    assert max(sizes) - min(sizes) <= 1
+    assert splits.divide([*reversed(units), *units], folds) == found
+
+
+def test_folds_stay_as_they_are():
+    """Another division would score old models' sequences by models that have seen them."""
+    assert splits.divide(range(8), 3) == {0: 1, 6: 2, 4: 3, 3: 1, 2: 2, 7: 3, 5: 1, 1: 2}

@@ -93,6 +93,12 @@ def edit(path, **changes):
     path.write_text(json.dumps(data | changes))
 
 
+def other_statistics(path):
+    """Of which the manifest tells."""
+    edit(path / "statistics.json", mean=[0.0] * 600)
+    edit(path / "manifest.json", statistics_sha256=directories.sha256_of(path / "statistics.json"))
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -101,7 +107,8 @@ def edit(path, **changes):
         (lambda path: edit(path / "reports/00001-of-00002.json", read=9), "tell of different shards"),
         (lambda path: edit(path / "reports/00001-of-00002.json", sequences=[]), "has other sequences than the report"),
         (lambda path: edit(path / "reports/00001-of-00002.json", moments=7), "is missing or damaged"),
-        (lambda path: edit(path / "statistics.json", mean=[0.0] * 600), "is not what the reports add up to"),
+        (lambda path: edit(path / "statistics.json", mean=[0.0] * 600), "is not the file that manifest.json tells of"),
+        (other_statistics, "is not what the reports add up to"),
         (lambda path: (path / "rejected.jsonl").write_text(""), "does not list what the reports say was rejected"),
         (lambda path: (path / "rejected.jsonl").unlink(), "does not list what the reports say was rejected"),
         (lambda path: (path / "request.json").unlink(), "is not what the manifest says was asked for"),

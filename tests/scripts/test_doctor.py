@@ -198,7 +198,9 @@ def test_a_gpu_in_use(doctor, scripts, versions, monkeypatch, kaggle_data):
     versions(tensorflow="2.21.0", jax=None)
     status, lines = doctor("--data", kaggle_data())
     assert status == 0, lines
-    assert said(lines, "ok", "accelerator") == ["NVIDIA L4, NVIDIA L4; one of them is used"]
+    assert said(lines, "ok", "accelerator") == [
+        "NVIDIA L4, NVIDIA L4; one of them is used, all with train-gpus instead"
+    ]
     assert "on a GPU were not measured" in said(lines, "ok", "published")[0]
 
 
@@ -285,8 +287,9 @@ def test_estimates_of_the_published_pair_on_the_real_set():
     assert [estimate.parameters(each.network) for each in pair] == pytest.approx([9_497_577, 15_447_303], rel=0.02)
     work = estimate.Workload(np.full(67_208, 160), np.ones(67_208, bool), record_bytes=500.0)
     need = estimate.need(work, pair, speed=1.0)
-    assert need.memory == pytest.approx(26.5e9, rel=0.03)
-    assert need.disk == pytest.approx(2 * 67_208 * 160 * 500, rel=0.1)
+    # Their landmarks are in a file while one trains.
+    assert need.memory < 1e9
+    assert need.disk == pytest.approx(67_208 * 160 * (2 * 500 + 800), rel=0.1)
     assert 100 < need.training_seconds / 86400 < 1000  # days
     twice = estimate.need(work, pair, speed=2.0)
     assert twice.training_seconds == pytest.approx(need.training_seconds / 2)

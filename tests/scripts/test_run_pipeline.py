@@ -1,5 +1,6 @@
 """The whole path in one command, at toy size."""
 
+import csv
 import json
 import os
 import pathlib
@@ -52,7 +53,8 @@ def test_whole_path_from_bucket_to_bucket(emulator, tmp_path):
 
 
 @pytest.mark.long
-def test_whole_path_then_nothing_to_do(tmp_path):
+@pytest.mark.parametrize("folds", [1, 2])
+def test_whole_path_then_nothing_to_do(tmp_path, folds):
     data, output = tmp_path / "data", tmp_path / "out"
     made = run(
         "-m", "pipeline.synthesize", "--output", str(data), "--sequences", "80", "--signers", "4", "--files", "2"
@@ -63,6 +65,7 @@ def test_whole_path_then_nothing_to_do(tmp_path):
     toy = ("network.width=16", "network.blocks=1", "optimizer.epochs=1", "optimizer.batch_size=4")
     toy += ("data.validation_phrase_share=0.2",)  # a twentieth of so few phrases may be none
     command += [word for setting in toy for word in ("--set", setting)]
+    command += ["--folds", str(folds)] if folds > 1 else []
 
     first = run(*command)
     assert first.returncode == 0, first.stderr
@@ -74,10 +77,16 @@ def test_whole_path_then_nothing_to_do(tmp_path):
     assert len(report["examples"]) == 10
     assert set(report["score"]) == {"all", "unspoiled"}
     assert report["score"]["unspoiled"]["sequences"] < report["score"]["all"]["sequences"]
+    low, high = report["score"]["all"]["base"]["interval"]
+    assert low <= report["score"]["all"]["base"]["score"] <= high
+    assert 0 <= report["score"]["all"]["comparison"]["probability_of_improvement"] <= 1
     assert "score on test signers" in first.stdout
 
     before = files(output)
     second = run(*command)
     assert second.returncode == 0, second.stderr
-    assert second.stdout.count("is already complete") == 7
+    assert second.stdout.count("is already complete") == (7 if folds == 1 else 6)
+    with (output / "scores/scores.csv").open(encoding="utf-8", newline="") as table:
+        found = {(row["split"], int(row["fold"])) for row in csv.DictReader(table)}
+    assert found == {("test", 0)} | {("train", fold) for fold in ([1, 2] if folds > 1 else [0])}
     assert files(output) == before

@@ -1,11 +1,16 @@
 """What the tests of training share: landmarks with gaps, and a tiny model."""
 
+import os
+import pathlib
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from pipeline import landmarks as lm
+from pipeline.sequences import Sequence
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +47,33 @@ def clips(clip) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="session")
+def make_corpus():
+    """`make_corpus([(frames, label), ...])`: a corpus of noise; ids from 1000 on, three signers in turn."""
+    from training.corpus import Corpus
+
+    def make(lengths_and_labels) -> Corpus:
+        return Corpus.read(
+            Sequence(
+                np.random.default_rng(i).normal(0.5, 0.2, (num_frames, lm.NUM_POINTS, 2)).astype(np.float32),
+                label,
+                1000 + i,
+                i % 3,
+                "train",
+            )
+            for i, (num_frames, label) in enumerate(lengths_and_labels)
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def corpus(make_corpus):
+    """45 sequences of 1 to 59 frames."""
+    random = np.random.default_rng(0)
+    return make_corpus([(int(random.integers(1, 60)), "hello world"[: random.integers(1, 12)]) for _ in range(45)])
+
+
+@pytest.fixture(scope="session")
 def pad() -> Callable[..., dict[str, np.ndarray]]:
     """`pad(clips, num_frames, content)`: a model's inputs, padded on the right with `content` to `num_frames` frames.
 
@@ -62,16 +94,22 @@ def pad() -> Callable[..., dict[str, np.ndarray]]:
 
 
 @pytest.fixture(scope="session")
-def tiny_recogniser():
-    """A `Recogniser` without dropout, two blocks, every weight and the feature statistics random."""
+def tiny_network():
+    """Two blocks without dropout."""
     from training import config as cfg
+
+    return cfg.Network(
+        hand_shape=True, width=8, blocks=2, heads=2, dropout=0.0, attention_dropout=0.0, late_dropout=0.0
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_recogniser(tiny_network):
+    """A `Recogniser` of that size, every weight and the feature statistics random."""
     from training.model import Recogniser
 
     random = np.random.default_rng(1)
-    config = cfg.Network(
-        hand_shape=True, width=8, blocks=2, heads=2, dropout=0.0, attention_dropout=0.0, late_dropout=0.0
-    )
-    model = Recogniser(config, random.normal(0, 0.1, 600), random.uniform(0.5, 2, 600))
+    model = Recogniser(tiny_network, random.normal(0, 0.1, 600), random.uniform(0.5, 2, 600))
     model.build()
     randomise(model.network)
     model.compile(jit_compile=False)
@@ -86,6 +124,47 @@ def randomise(network) -> None:
             v.assign(random.uniform(0.5, 1.5, v.shape))
         elif v.name != "rate":
             v.assign(random.normal(0, 0.3, v.shape))
+
+
+ROOT = pathlib.Path(__file__).parents[2]
+# Compiling would take several times as long as all else: only what the programs compute is looked at.
+_QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+
+
+@pytest.fixture(scope="session")
+def jax_environment() -> Callable[[int], dict[str, str]]:
+    """`jax_environment(n)`: environment of a process in which Keras computes with JAX on n virtual CPU devices."""
+    flags = "--xla_force_host_platform_device_count={} " + _QUICK
+    shared = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+    return lambda n: {**os.environ, **shared, "XLA_FLAGS": flags.format(n)}
+
+
+@pytest.fixture(scope="session")
+def under_jax(tmp_path_factory, jax_environment) -> Callable[..., dict[str, np.ndarray]]:
+    """`under_jax(script, **given)`: arrays that a fresh interpreter, which cannot import TensorFlow, has made.
+
+    The script finds the given arrays in the dictionary `given`, and puts what it makes into the dictionary `found`.
+    """
+
+    def run(script: str, **given: np.ndarray) -> dict[str, np.ndarray]:
+        folder = tmp_path_factory.mktemp("jax")
+        np.savez(folder / "given.npz", **given)
+        words = f"""
+import sys
+sys.modules["tensorflow"] = None  # importing it fails
+import numpy as np
+given, found = dict(np.load({str(folder / "given.npz")!r})), {{}}
+{script}
+np.savez({str(folder / "found.npz")!r}, **found)
+assert sys.modules["tensorflow"] is None
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", words], env=jax_environment(1), capture_output=True, text=True, check=False
+        )
+        assert not done.returncode, done.stderr
+        return dict(np.load(folder / "found.npz"))
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from pipeline import landmarks as lm
 from pipeline.features import NUM_FEATURES
@@ -10,16 +9,36 @@ from training import augment
 from training import config as cfg
 from training.features import Features
 
-NEVER = cfg.Augment(mirror_probability=0, affine_probability=0, time_mask_probability=0)
-AFFINE = dataclasses.replace(NEVER, affine_probability=1)
-NO_AFFINE = {"rotation_degrees": 0.0, "shear": 0.0, "shift": 0.0}
+PROBABILITIES = [field.name for field in dataclasses.fields(cfg.Augment) if field.name.endswith("_probability")]
+# What the batch plan draws, and `augment` does not.
+PLANNED = {"resample_probability", "join_probability"}
+NEVER = dataclasses.replace(cfg.Augment(), **dict.fromkeys(PROBABILITIES, 0.0))
+ALWAYS = dataclasses.replace(NEVER, **dict.fromkeys(PROBABILITIES, 1.0))
+NO_AFFINE = dict.fromkeys(("rotation_degrees", "shear", "shift", "hand_scale", "hand_shift"), 0.0)
+AFFINE = dataclasses.replace(NEVER, affine_probability=1.0, **NO_AFFINE)
 ONLY = {
-    "mirror": dataclasses.replace(NEVER, mirror_probability=1),
-    "rotation": dataclasses.replace(AFFINE, **NO_AFFINE | {"rotation_degrees": 30.0}),
-    "shear": dataclasses.replace(AFFINE, **NO_AFFINE | {"shear": 0.15}),
-    "time mask": dataclasses.replace(NEVER, time_mask_probability=1),
+    **{
+        name.removesuffix("_probability"): dataclasses.replace(NEVER, **{name: 1.0})
+        for name in PROBABILITIES
+        if name not in PLANNED | {"affine_probability"}
+    },
+    "rotation": dataclasses.replace(AFFINE, rotation_degrees=30.0),
+    "shear": dataclasses.replace(AFFINE, shear=0.15),
+    "hand_scale": dataclasses.replace(AFFINE, hand_scale=0.2),
+    "hand_shift": dataclasses.replace(AFFINE, hand_shift=0.1),
 }
-SEEDS = [np.array([0, seed], np.int32) for seed in range(5)]
+SEEDS = range(5)
+PLACES = [name for name in ONLY if name in ("mirror", "rotation", "shear", "hand_scale", "hand_shift")]
+
+
+def applied(landmarks, config, seed=0):
+    """Augmented; what was given is left as it was."""
+    before = landmarks.copy()
+    changed = augment.augment(landmarks, config, np.random.default_rng(seed))
+    np.testing.assert_array_equal(landmarks, before)
+    assert changed.dtype == np.float32
+    assert changed.shape == landmarks.shape
+    return changed
 
 
 def network_input(landmarks):
@@ -28,53 +47,81 @@ def network_input(landmarks):
 
 
 def difference(landmarks, changed):
-    return np.abs(network_input(np.array(changed)) - network_input(landmarks)).max()
+    return np.abs(network_input(changed) - network_input(landmarks)).max()
 
 
 @pytest.mark.parametrize("config", ONLY.values(), ids=ONLY)
 def test_each_changes_what_the_network_sees(clip, config):
     landmarks = clip(20, np.s_[3:5, lm.RIGHT_HAND])
     for seed in SEEDS:
-        changed = augment.augment(landmarks, config, seed)
-        assert changed.shape == landmarks.shape
-        assert difference(landmarks, changed) > 0.02
+        assert difference(landmarks, applied(landmarks, config, seed)) > 0.01
 
 
 def test_a_shift_changes_what_the_network_sees_where_there_is_no_face(clip):
     """Where there is one, the features are centred on it."""
-    config = dataclasses.replace(AFFINE, **NO_AFFINE | {"shift": 0.1})
+    config = dataclasses.replace(AFFINE, shift=0.1)
     faceless = clip(8, np.s_[:, lm.FACE])
-    assert difference(faceless, augment.augment(faceless, config, SEEDS[0])) > 0.02
-    assert difference(clip(8), augment.augment(clip(8), config, SEEDS[0])) < 1e-4
+    assert difference(faceless, applied(faceless, config)) > 0.02
+    assert difference(clip(8), applied(clip(8), config)) < 1e-4
+
+
+@pytest.mark.parametrize("changes", [{"hand_scale": 0.2}, {"hand_shift": 0.1}], ids=str)
+def test_hands_are_scaled_and_shifted_against_the_rest(clip, changes):
+    """About the image's middle, and both alike; the published scale and shift of everything would be taken back."""
+    landmarks = clip(6)
+    changed = applied(landmarks, dataclasses.replace(AFFINE, **changes), 3)
+    for rest in (lm.FACE, lm.RIGHT_POSE, lm.LEFT_POSE):
+        np.testing.assert_allclose(changed[:, rest], landmarks[:, rest], atol=1e-6)
+    amounts = []
+    for hand in (lm.RIGHT_HAND, lm.LEFT_HAND):
+        before, after = landmarks[:, hand] - 0.5, changed[:, hand] - 0.5
+        if "hand_scale" in changes:
+            amounts.append(np.full(2, np.median(after / before)))
+            np.testing.assert_allclose(after, amounts[-1] * before, atol=1e-6)
+            assert 0.8 <= amounts[-1][0] <= 1.2
+        else:
+            amounts.append((after - before)[0, 0])
+            np.testing.assert_allclose(after, before + amounts[-1], atol=1e-6)
+            assert np.abs(amounts[-1]).max() <= 0.1
+    np.testing.assert_allclose(*amounts, atol=1e-5)
 
 
 def test_resampling_changes_what_the_network_sees(clip):
     """The steps between frames become longer or shorter."""
     moving = np.cumsum(clip(20), axis=0)
     steps = network_input(moving)[4, 2::6]
-    faster = network_input(np.array(augment.resample(moving, 10)))[2, 2::6]
+    faster = network_input(augment.resample(moving, 10))[2, 2::6]
     assert np.abs(faster).mean() > 1.3 * np.abs(steps).mean()
 
 
 def test_nothing_changes_with_probability_0(clips):
     for each in clips.values():
-        np.testing.assert_array_equal(augment.augment(each, NEVER, SEEDS[0]), each)
+        np.testing.assert_array_equal(applied(each, NEVER), each)
 
 
 @pytest.mark.parametrize("name", [*ONLY, "all"])
 def test_missing_stays_missing(clips, name):
-    config = ONLY.get(name, cfg.Augment(mirror_probability=1, affine_probability=1, time_mask_probability=1))
+    config = ONLY.get(name, ALWAYS)
     for each in clips.values():
         missing = np.isnan(each)
         if config.mirror_probability:
             missing = missing[:, lm.MIRROR]
         for seed in SEEDS:
-            found = np.isnan(augment.augment(each, config, seed))
+            found = np.isnan(applied(each, config, seed))
             assert found[missing].all()
-            if not config.time_mask_probability:
+            if name in PLACES:
                 # A point without x or y has no place: turned, it has neither.
                 half_missing = missing.any(axis=2, keepdims=True) if config.affine_probability else missing
                 np.testing.assert_array_equal(found, np.broadcast_to(half_missing, found.shape))
+
+
+def added(landmarks, changed):
+    """(T, P) which points have become missing; none has moved, and none misses only x or y."""
+    kept = ~np.isnan(changed)
+    np.testing.assert_array_equal(changed[kept], landmarks[kept])
+    lost = np.isnan(changed) & ~np.isnan(landmarks)
+    np.testing.assert_array_equal(lost[..., 0], lost[..., 1])
+    return lost[..., 0]
 
 
 def test_time_mask(clip):
@@ -82,9 +129,7 @@ def test_time_mask(clip):
     landmarks = clip(40, np.s_[:10, lm.LEFT_HAND])
     windows = set()
     for seed in range(30):
-        found = augment.time_mask(landmarks, cfg.Augment(), np.array([seed, 1], np.int32)).numpy()
-        masked = np.isnan(found).all(axis=(1, 2))
-        np.testing.assert_array_equal(found[~masked], landmarks[~masked])
+        masked = added(landmarks, applied(landmarks, ONLY["time_mask"], seed)).any(axis=1)
         assert 7 <= masked.sum() <= 17
         first, last = np.flatnonzero(masked)[[0, -1]]
         assert last - first + 1 == masked.sum()
@@ -94,6 +139,67 @@ def test_time_mask(clip):
     assert max(last for _, last in windows) > 34
 
 
+def test_spatial_mask():
+    """In each frame what is inside one window, 20-40 % of the image wide and high, is missing: no more, no less."""
+    grid = np.stack(np.meshgrid(np.linspace(0.01, 0.99, 10), np.linspace(0.01, 0.99, 10)), axis=-1).reshape(1, 100, 2)
+    landmarks = np.repeat(np.roll(grid, 30, axis=1), 3, axis=0).astype(np.float32)
+    landmarks[1] = 5.0  # all outside the image
+    windows, sizes = set(), set()
+    for seed in range(30):
+        lost = added(landmarks, applied(landmarks, ONLY["spatial_mask"], seed))
+        assert not lost[1].any()
+        np.testing.assert_array_equal(lost[0], lost[2])
+        inside = landmarks[0, lost[0]]
+        low, high = inside.min(axis=0), inside.max(axis=0)
+        within = ((landmarks[0] >= low) & (landmarks[0] <= high)).all(axis=1)
+        np.testing.assert_array_equal(lost[0], within)
+        windows.add((*low, *high))
+        sizes |= set(((high - low) / (0.98 / 9) + 1).round().tolist())
+    # Points are 0.11 apart.
+    assert sizes <= {1, 2, 3, 4}
+    assert {2, 3} <= sizes
+    assert len(windows) > 15
+
+
+@pytest.mark.parametrize(
+    ("missing", "hand"),
+    [(np.s_[2:4, lm.RIGHT_HAND], lm.RIGHT_HAND), (np.s_[2:4, lm.LEFT_HAND], lm.LEFT_HAND), (np.s_[0, 0], lm.LEFT_HAND)],
+    ids=["right seen less", "left seen less", "seen alike"],
+)
+def test_the_hand_that_spells_is_not_dropped(clip, missing, hand):
+    landmarks = clip(9, missing)
+    lost = added(landmarks, applied(landmarks, ONLY["drop_hand"]))
+    expected = ~np.isnan(landmarks[..., 0])
+    expected[:, [p for p in range(lm.NUM_POINTS) if not hand.start <= p < hand.stop]] = False
+    np.testing.assert_array_equal(lost, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"), [("drop_face", [lm.FACE]), ("drop_pose", [lm.RIGHT_POSE, lm.LEFT_POSE])], ids=["face", "pose"]
+)
+def test_face_and_pose_are_dropped_whole(clip, name, parts):
+    lost = added(clip(4), applied(clip(4), ONLY[name]))
+    expected = np.zeros_like(lost)
+    for part in parts:
+        expected[:, part] = True
+    np.testing.assert_array_equal(lost, expected)
+
+
+def test_fingers_are_dropped_whole(clip):
+    """Two to six of ten, in all frames; a finger is the four points after the wrist, of every hand alike."""
+    seen = set()
+    for seed in range(40):
+        lost = added(clip(4), applied(clip(4), ONLY["drop_fingers"], seed))
+        np.testing.assert_array_equal(lost, np.broadcast_to(lost[0], lost.shape))
+        names = {lm.POINT_NAMES[p] for p in np.flatnonzero(lost[0])}
+        fingers = {(name.rsplit("_", 1)[0], (int(name.rsplit("_", 1)[1]) - 1) // 4) for name in names}
+        assert names == {f"{hand}_{1 + 4 * finger + k}" for hand, finger in fingers for k in range(4)}
+        assert {hand for hand, _ in fingers} <= {"right_hand", "left_hand"}
+        assert 2 <= len(fingers) <= 6
+        seen |= fingers
+    assert len(seen) == 10
+
+
 def test_mirrored_twice_is_the_same(clips):
     for each in clips.values():
         np.testing.assert_allclose(augment.mirror(augment.mirror(each)), each, atol=1e-6)
@@ -101,7 +207,7 @@ def test_mirrored_twice_is_the_same(clips):
 
 def test_a_mirror_swaps_the_hands(clip):
     landmarks = clip(5, np.s_[:3, lm.RIGHT_HAND])
-    mirrored = augment.mirror(landmarks).numpy()
+    mirrored = augment.mirror(landmarks)
     for here, there in ((lm.RIGHT_HAND, lm.LEFT_HAND), (lm.RIGHT_POSE, lm.LEFT_POSE)):
         np.testing.assert_allclose(mirrored[:, here, 0], 1 - landmarks[:, there, 0], atol=1e-6)
         np.testing.assert_array_equal(mirrored[:, here, 1], landmarks[:, there, 1])
@@ -114,7 +220,7 @@ def test_a_rotation_is_rigid(clip):
     landmarks = clip(6)
     angles = []
     for seed in SEEDS:
-        turned = augment.affine(landmarks, ONLY["rotation"], seed).numpy()
+        turned = applied(landmarks, ONLY["rotation"], seed)
         before = np.diff(landmarks.reshape(-1, 2)[::7].astype(np.float64), axis=0)
         after = np.diff(turned.reshape(-1, 2)[::7].astype(np.float64), axis=0)
         # dx^2 + a^2 dy^2 is the same before and after: a^2 by least squares.
@@ -123,7 +229,8 @@ def test_a_rotation_is_rigid(clip):
         assert 0.9 * 1.9 <= np.sqrt(square) <= 1.1 * 1.9
         np.testing.assert_allclose(after**2 @ [1, square], before**2 @ [1, square], atol=1e-4)
         # The image's middle stays; a determinant of 1: turned, not reflected.
-        np.testing.assert_allclose(augment.affine(np.full((1, 1, 2), 0.5, np.float32), ONLY["rotation"], seed), 0.5)
+        middle = np.full((1, lm.NUM_POINTS, 2), 0.5, np.float32)
+        np.testing.assert_allclose(applied(middle, ONLY["rotation"], seed), 0.5, atol=1e-6)
         matrix = np.linalg.lstsq(before, after, rcond=None)[0]
         assert np.linalg.det(matrix) == pytest.approx(1, abs=1e-4)
         angles.append(np.degrees(np.arccos(np.clip(matrix[0, 0], -1, 1))))
@@ -133,22 +240,17 @@ def test_a_rotation_is_rigid(clip):
 
 def test_the_same_seed_gives_the_same(clip):
     landmarks = clip(12, np.s_[3:5])
-    config = cfg.Augment(mirror_probability=0.5, affine_probability=1, time_mask_probability=1)
-    graph = tf.function(lambda seed: augment.augment(landmarks, config, seed))
-    found = [augment.augment(landmarks, config, seed).numpy() for seed in SEEDS]
+    found = [applied(landmarks, ALWAYS, seed) for seed in SEEDS]
     for each, seed in zip(found, SEEDS, strict=True):
-        np.testing.assert_array_equal(augment.augment(landmarks, config, seed), each)
-        np.testing.assert_allclose(graph(tf.constant(seed)), each, atol=1e-6)
+        np.testing.assert_array_equal(applied(landmarks, ALWAYS, seed), each)
     assert len({each.tobytes() for each in found}) == len(SEEDS)
 
 
-def test_probabilities(clip):
-    config = dataclasses.replace(NEVER, mirror_probability=0.3)
-    landmarks = clip(1)
-    changed = [
-        not np.array_equal(augment.augment(landmarks, config, np.array([7, seed], np.int32)), landmarks)
-        for seed in range(200)
-    ]
+@pytest.mark.parametrize("name", [name for name in ONLY if name in ("mirror", "time_mask", "drop_face")])
+def test_probabilities(clip, name):
+    config = dataclasses.replace(NEVER, **{f"{name}_probability": 0.3})
+    landmarks = clip(3)
+    changed = [not np.array_equal(applied(landmarks, config, seed), landmarks) for seed in range(200)]
     assert np.mean(changed) == pytest.approx(0.3, abs=0.1)
 
 
@@ -161,7 +263,7 @@ def test_resampling_to_the_same_length_is_the_identity(clips):
 def test_resampling_a_steady_movement(new):
     """Frame centres divide the time evenly: the middle stays the middle, and the steps are even but at the ends."""
     steady = np.broadcast_to(np.arange(20, dtype=np.float32)[:, None, None], (20, 3, 2))
-    found = augment.resample(steady, new).numpy()
+    found = augment.resample(steady, new)
     assert found.shape == (new, 3, 2)
     expected = np.clip((np.arange(new) + 0.5) * 20 / new - 0.5, 0, 19)
     np.testing.assert_allclose(found[:, 0, 0], expected, atol=1e-4)
@@ -171,7 +273,7 @@ def test_resampling_a_steady_movement(new):
 def test_gaps_neither_spread_nor_close(clip, new):
     """A point is missing in a new frame exactly where it was in the old frame nearest in time."""
     landmarks = clip(20, np.s_[3:6], np.s_[10, lm.LEFT_HAND], np.s_[15:, lm.RIGHT_HAND], np.s_[0, 5, 1])
-    found = augment.resample(landmarks, new).numpy()
+    found = augment.resample(landmarks, new)
     position = np.clip((np.arange(new) + 0.5) * 20 / new - 0.5, 0, 19)
     nearest = np.floor(position + 0.5).astype(int)
     np.testing.assert_array_equal(np.isnan(found), np.isnan(landmarks[nearest]))

@@ -1,3 +1,8 @@
+import errno
+import io
+import os
+import pathlib
+
 import keras
 import numpy as np
 import pytest
@@ -46,6 +51,14 @@ def test_another_model_is_refused(tmp_path, change, message):
         checkpoint.load(tmp_path / "a.npz", change())
 
 
+def test_of_another_run(tmp_path):
+    path = tmp_path / "a.npz"
+    checkpoint.save(path, model().variables, run="this")
+    checkpoint.load(path, model().variables, run="this")
+    with pytest.raises(UserError, match=r"a\.npz is of a run with other settings or another data set"):
+        checkpoint.load(path, model().variables, run="that")
+
+
 def test_unreadable_files(tmp_path):
     path = tmp_path / "a.npz"
     with pytest.raises(UserError, match=r"cannot read .*a\.npz"):
@@ -72,6 +85,35 @@ def test_no_pickle_is_loaded(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.array([{"a": 1}], object))
     with pytest.raises(UserError, match="cannot read"):
         checkpoint.load(tmp_path / "a.npz", [])
+
+
+def test_a_disk_that_fills_up_at_any_byte(tmp_path, monkeypatch):
+    path = tmp_path / "a.npz"
+    checkpoint.save(path, model().variables)
+    before, model_variables = path.read_bytes(), model().variables
+    left = 0
+
+    class FullDisk(io.FileIO):
+        def write(self, data):
+            nonlocal left
+            if len(data) > left:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            left -= len(data)
+            return super().write(data)
+
+    original = pathlib.Path.open
+
+    def opened(file, mode="r", **options):
+        return io.BufferedWriter(FullDisk(file, mode), 100) if mode == "wb" else original(file, mode, **options)
+
+    monkeypatch.setattr(pathlib.Path, "open", opened)
+    for room in range(0, len(before) - 1, 97):
+        left = room
+        with pytest.raises(OSError, match="No space left") as raised:
+            checkpoint.save(path, model_variables)
+        assert raised.value.filename == str(path)
+        assert path.read_bytes() == before
+        assert [each.name for each in tmp_path.iterdir()] == ["a.npz"]
 
 
 def test_a_failure_leaves_the_file_that_was_there(tmp_path, monkeypatch):

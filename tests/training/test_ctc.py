@@ -1,6 +1,8 @@
 import itertools
 
+import jax
 import numpy as np
+import optax
 import pytest
 import tensorflow as tf
 
@@ -95,6 +97,86 @@ def test_the_loss_is_as_defined(sparse, spare_frames):
         assert each == pytest.approx(enumerated(label, row[:length].astype(np.float64)), rel=1e-4), label
     for each, length in zip(gradient, num_frames, strict=True):
         assert not each[length:].any()
+
+
+@KERNELS
+def test_random_labels_have_the_loss_as_defined(sparse):
+    """Repeats, spaces, nothing at all; in the fewest frames and up to two more."""
+    random = np.random.default_rng(5)
+    labels = [random.choice([SPACE, A, B], random.integers(0, 4)).tolist() for _ in range(20)]
+    num_frames = [max(1, needed(label)) + int(random.integers(0, 3)) for label in labels]
+    logits = random.normal(0, 30, (len(labels), max(num_frames), CLASSES)).astype(np.float32)
+    for row, label, length in zip(logits, labels, num_frames, strict=True):
+        row[:length] = few_classes(random, length, label)
+    loss, _, _ = evaluate(labels, logits, num_frames, sparse=sparse)
+    expected = [enumerated(*each) for each in zip(labels, map(cut, logits, num_frames), strict=True)]
+    np.testing.assert_allclose(loss, expected, rtol=1e-4, atol=1e-5)
+
+
+def cut(logits, length):
+    return logits[:length].astype(np.float64)
+
+
+def various_batch():
+    """40 phrases of up to 8 characters, half of them of two characters and so full of repeats, one empty, one that does
+    not fit; every third in the fewest frames."""
+    random = np.random.default_rng(6)
+    labels = [random.integers(0, 59, random.integers(1, 9)).tolist() for _ in range(20)]
+    labels += [random.choice([SPACE, A], random.integers(1, 9)).tolist() for _ in range(20)]
+    labels[3] = []
+    num_frames = [needed(label) + (int(random.integers(1, 9)) if i % 3 else 0) for i, label in enumerate(labels)]
+    num_frames = np.array([max(1, n) for n in num_frames], np.int32)
+    num_frames[-1] = needed(labels[-1]) - 1
+    return labels, random.normal(0, 3, (40, num_frames.max() + 2, CLASSES)).astype(np.float32), num_frames
+
+
+def by_optax(labels, logits, num_frames):
+    """Loss and gradient."""
+    rows, lengths = padded(labels)
+    frames_padded = (np.arange(logits.shape[1]) >= num_frames[:, None]).astype(np.float32)
+    labels_padded = (np.arange(rows.shape[1]) >= lengths[:, None]).astype(np.float32)
+
+    def total(x):
+        loss = optax.ctc_loss(x, frames_padded, rows, labels_padded, blank_id=BLANK)
+        return loss.sum(), loss
+
+    (_, loss), gradient = jax.jit(jax.value_and_grad(total, has_aux=True))(logits)
+    return np.array(loss), np.array(gradient)
+
+
+UNDER_JAX = """
+import jax, keras
+from training.ctc import ctc_loss
+assert keras.backend.backend() == "jax"
+def total(logits):
+    loss, fits = ctc_loss(labels_BxL=given["labels"], label_lengths_B=given["lengths"], logits_BxTxV=logits,
+                          num_frames_B=given["num_frames"], sparse=False)
+    return loss.sum(), (loss, fits)
+gradient_of = jax.jit(jax.value_and_grad(total, has_aux=True))
+(_, (found["loss"], found["fits"])), found["gradient"] = gradient_of(given["logits"])
+"""
+
+
+@pytest.fixture(scope="module")
+def expected_by_optax():
+    loss, gradient = by_optax(*various_batch())
+    assert loss[-1] > 1e4  # what does not fit
+    loss[-1], gradient[-1] = 0, 0
+    return loss, gradient
+
+
+@pytest.mark.parametrize("kernel", ["sparse", "dense", "jax"])
+def test_an_independent_implementation_agrees(kernel, expected_by_optax, under_jax):
+    labels, logits, num_frames = various_batch()
+    if kernel == "jax":
+        rows, lengths = padded(labels)
+        found = under_jax(UNDER_JAX, labels=rows, lengths=lengths, logits=logits, num_frames=num_frames)
+        loss, gradient, fits = found["loss"], found["gradient"], found["fits"]
+    else:
+        loss, gradient, fits = evaluate(labels, logits, num_frames, sparse=kernel == "sparse")
+    assert fits.tolist() == [True] * 39 + [False]
+    np.testing.assert_allclose(loss, expected_by_optax[0], rtol=1e-5)
+    np.testing.assert_allclose(gradient, expected_by_optax[1], atol=1e-4)
 
 
 def random_batch(num_sequences=6, num_frames=12):

@@ -20,7 +20,7 @@ def layer():
 
 def right_handed(landmarks):
     right, left = ((~np.isnan(landmarks[:, wrist, 0])).sum() for wrist in (lm.RIGHT_WRIST, lm.LEFT_WRIST))
-    return augment.mirror(landmarks).numpy() if left > right else landmarks
+    return augment.mirror(landmarks) if left > right else landmarks
 
 
 def hand_shape(landmarks):
@@ -53,7 +53,7 @@ def test_they_are_those_of_the_statistics(layer, clips, pad, content):
 
 def test_left_handed_signers_look_right_handed(layer, clip, pad):
     right = clip(9, np.s_[:, lm.LEFT_HAND], np.s_[3:5])
-    both = apply(layer, pad([right, augment.mirror(right).numpy()], 11))
+    both = apply(layer, pad([right, augment.mirror(right)], 11))
     assert both[0, :9, NUM_FEATURES:].any()
     np.testing.assert_allclose(both[0], both[1], atol=1e-4)
 

@@ -6,33 +6,14 @@ import pytest
 
 from pipeline import landmarks as lm
 from pipeline import vocabulary
-from pipeline.sequences import Sequence
 from training import config as cfg
 from training.augment import resample
-from training.input_pipeline import Corpus, evaluation_batches, is_validation_phrase, plan_epoch, training_batches
+from training.input_pipeline import evaluation_batches, plan_epoch, training_batches
 
-NO_AUGMENTATION = cfg.Augment(
-    resample_probability=0, mirror_probability=0, affine_probability=0, time_mask_probability=0
+NO_AUGMENTATION = dataclasses.replace(
+    cfg.Augment(),
+    **{field.name: 0.0 for field in dataclasses.fields(cfg.Augment) if field.name.endswith("_probability")},
 )
-
-
-def make_corpus(lengths_and_labels):
-    return Corpus.read(
-        Sequence(
-            np.random.default_rng(i).normal(0.5, 0.2, (num_frames, lm.NUM_POINTS, 2)).astype(np.float32),
-            label,
-            1000 + i,
-            i % 3,
-            "train",
-        )
-        for i, (num_frames, label) in enumerate(lengths_and_labels)
-    )
-
-
-@pytest.fixture(scope="module")
-def corpus():
-    random = np.random.default_rng(0)
-    return make_corpus([(int(random.integers(1, 60)), "hello world"[: random.integers(1, 12)]) for _ in range(45)])
 
 
 def make_config(*, batch_size=4, max_frames=40, seed=0, augment=cfg.Augment()):  # noqa: B008
@@ -45,27 +26,7 @@ def make_config(*, batch_size=4, max_frames=40, seed=0, augment=cfg.Augment()): 
 
 
 def same(a, b):
-    return np.array_equal(a.positions, b.positions) and np.array_equal(a.num_frames, b.num_frames)
-
-
-def test_corpus(corpus):
-    i = 5
-    landmarks = corpus.frames[corpus.starts[i] : corpus.starts[i + 1]]
-    np.testing.assert_array_equal(
-        landmarks, np.random.default_rng(i).normal(0.5, 0.2, (corpus.num_frames[i], 100, 2)).astype(np.float32)
-    )
-    np.testing.assert_array_equal(corpus.landmarks(i), landmarks)
-    assert len(corpus) == 45
-    assert corpus.sequence_ids[i] == 1005
-    assert vocabulary.decode(corpus.labels[i, : corpus.label_lengths[i]]) == corpus.texts[i]
-    assert (corpus.labels[i, corpus.label_lengths[i] :] == vocabulary.BLANK).all()
-    assert corpus.passes_length_rule.tolist() == [
-        2 * len(text) < frames for text, frames in zip(corpus.texts, corpus.num_frames, strict=True)
-    ]
-
-
-def test_a_corpus_of_nothing():
-    assert len(Corpus.read([])) == 0
+    return all(map(np.array_equal, dataclasses.astuple(a), dataclasses.astuple(b)))
 
 
 def test_the_plan_depends_on_seed_and_epoch_alone(corpus):
@@ -124,6 +85,94 @@ def test_neighbours_in_length_share_a_batch(corpus):
     assert within < 0.3 * np.ptp(plan.num_frames)
 
 
+JOINING = dataclasses.replace(NO_AUGMENTATION, join_probability=1.0)
+
+
+def joined_plan(corpus, epoch=0, chosen=None, **changes):
+    config = make_config(augment=dataclasses.replace(JOINING, **changes), max_frames=60)
+    return config, plan_epoch(corpus, np.arange(len(corpus)) if chosen is None else chosen, config, epoch=epoch)
+
+
+def test_joined_are_two_of_one_signer_that_fit(corpus):
+    chosen = np.arange(1, len(corpus), 2)
+    pairs = set()
+    for epoch in range(20):
+        _, plan = joined_plan(corpus, epoch, chosen)
+        joined = plan.partners >= 0
+        first, second = plan.positions[joined], plan.partners[joined]
+        assert set(second) <= set(chosen)
+        assert (first != second).all()
+        np.testing.assert_array_equal(corpus.participant_ids[first], corpus.participant_ids[second])
+        np.testing.assert_array_equal(plan.num_frames[joined], corpus.num_frames[first] + corpus.num_frames[second])
+        assert (plan.num_frames <= 60).all()
+        assert (corpus.label_lengths[first] + corpus.label_lengths[second] <= corpus.labels.shape[1]).all()
+        pairs |= set(zip(first, second, strict=True))
+    assert len({a for a, _ in pairs}) > 10
+    assert len(pairs) > 15
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.3])
+def test_how_many_are_joined(make_corpus, probability):
+    corpus = make_corpus([(3, "ab"), (4, "abcdef")] * 300).select(np.arange(0, 600, 2))
+    _, plan = joined_plan(corpus, join_probability=probability)
+    assert (plan.partners >= 0).mean() == pytest.approx(probability, abs=0.08 * (probability > 0))
+
+
+def test_a_signer_with_one_sequence_is_never_joined(make_corpus):
+    corpus = make_corpus([(3, "a")] * 3 + [(9, "a long label")])
+    corpus = dataclasses.replace(corpus, participant_ids=np.arange(4))
+    for epoch in range(5):
+        assert (joined_plan(corpus, epoch)[1].partners < 0).all()
+
+
+def test_joined_batches(corpus):
+    config, plan = joined_plan(corpus, resample_probability=0.5)
+    joined = 0
+    for step, (inputs, targets) in enumerate(as_arrays(training_batches(corpus, config, plan, epoch=0))):
+        for row, (position, partner) in enumerate(zip(plan.positions[step], plan.partners[step], strict=True)):
+            parts = [position] if partner < 0 else [position, partner]
+            whole = np.concatenate([corpus.landmarks(i) for i in parts])
+            length = plan.num_frames[step, row]
+            np.testing.assert_array_equal(inputs["landmarks"][row, :length], resample(whole, length))
+            label = targets["labels"][row, : targets["label_lengths"][row]]
+            assert vocabulary.decode(label) == "".join(corpus.texts[i] for i in parts)
+            assert (targets["labels"][row, len(label) :] == vocabulary.BLANK).all()
+            joined += len(parts) - 1
+    assert joined > 5
+
+
+def test_training_batches_from_a_step_on(corpus):
+    """As they are in the middle of an epoch."""
+    config, plan = joined_plan(corpus, resample_probability=0.5, time_mask_probability=0.5, affine_probability=0.5)
+    whole = as_arrays(training_batches(corpus, config, plan, epoch=3))
+    for first_step in range(1, len(whole) + 1):
+        rest = training_batches(corpus, config, plan, epoch=3, first_step=first_step)
+        assert rest.cardinality() == len(whole) - first_step
+        for (x, y), (x_rest, y_rest) in zip(whole[first_step:], as_arrays(rest), strict=True):
+            for name in x:
+                np.testing.assert_array_equal(x[name], x_rest[name])
+            for name in y:
+                np.testing.assert_array_equal(y[name], y_rest[name])
+
+
+def test_batches_of_one_shape(corpus):
+    config = make_config()
+    plan = plan_epoch(corpus, np.arange(len(corpus)), config, epoch=0)
+    usual = training_batches(corpus, config, plan, epoch=0), evaluation_batches(corpus, max_frames=40, batch_size=4)[0]
+    padded = (
+        training_batches(corpus, config, plan, epoch=0, pad_to=41),
+        evaluation_batches(corpus, max_frames=40, batch_size=4, pad_to=41)[0],
+    )
+    for batches, same_batches in zip(usual, padded, strict=True):
+        for (x, y), (x_padded, y_padded) in zip(as_arrays(batches), as_arrays(same_batches), strict=True):
+            frames = x["landmarks"].shape[1]
+            assert x_padded["landmarks"].shape[1] == 41
+            np.testing.assert_array_equal(x_padded["landmarks"][:, :frames], x["landmarks"])
+            assert not x_padded["landmarks"][:, frames:].any()
+            np.testing.assert_array_equal(x_padded["num_frames"], x["num_frames"])
+            np.testing.assert_array_equal(y_padded["labels"], y["labels"])
+
+
 def as_arrays(batches):
     return [
         ({name: value.numpy() for name, value in x.items()}, {name: value.numpy() for name, value in y.items()})
@@ -140,7 +189,7 @@ def test_training_batches_follow_the_plan(corpus):
         np.testing.assert_array_equal(inputs["num_frames"], num_frames)
         assert inputs["landmarks"].shape == (4, num_frames.max(), lm.NUM_POINTS, 2)
         for row, position, length in zip(inputs["landmarks"], positions, num_frames, strict=True):
-            own = corpus.frames[corpus.starts[position] : corpus.starts[position + 1]]
+            own = corpus.landmarks(position)
             np.testing.assert_allclose(row[:length], resample(own, length), atol=1e-6)
             assert not row[length:].any()
         np.testing.assert_array_equal(targets["labels"], corpus.labels[positions])
@@ -174,26 +223,11 @@ def test_evaluation_reaches_every_sequence_once(corpus, batch_size):
     assert len(rows) == len(corpus)
     lengths = []
     for position, (landmarks, num_frames, labels) in zip(order, rows, strict=True):
-        own = corpus.frames[corpus.starts[position] : corpus.starts[position + 1]]
+        own = corpus.landmarks(position)
         assert num_frames == min(30, len(own))
-        expected = own if len(own) <= 30 else resample(own, 30).numpy()
+        expected = own if len(own) <= 30 else resample(own, 30)
         np.testing.assert_allclose(landmarks[:num_frames], expected, atol=1e-6)
         assert not landmarks[num_frames:].any()
         np.testing.assert_array_equal(labels, corpus.labels[position])
         lengths.append(num_frames)
     assert lengths == sorted(lengths, reverse=True)
-
-
-def test_validation_phrases():
-    phrases = [f"phrase {i}" for i in range(2000)]
-    share = [is_validation_phrase(phrase, 0.05) for phrase in phrases]
-    assert 0.03 < np.mean(share) < 0.07
-    # A larger share only adds to a smaller one.
-    assert all(is_validation_phrase(phrase, 0.2) for phrase, chosen in zip(phrases, share, strict=True) if chosen)
-    assert not any(is_validation_phrase(phrase, 0) for phrase in phrases)
-    assert all(is_validation_phrase(phrase, 1) for phrase in phrases)
-
-
-def test_validation_phrases_are_the_same_in_every_version():
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    assert "".join(letter for letter in letters if is_validation_phrase(letter, 0.25)) == "fjuxyz"

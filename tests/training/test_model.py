@@ -1,8 +1,12 @@
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from pipeline.features import NUM_FEATURES
+from training import checkpoint
 from training import config as cfg
 from training.layers import LateDropout, sample_dropout
 from training.model import Network, frame_mask
@@ -188,6 +192,64 @@ def test_padding_changes_nothing_in_training(tiny_recogniser, clips, pad, conten
         assert difference < 1e-3, (v.path, difference)
     for found, expected in zip(padded_statistics, statistics, strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+UNDER_JAX = """
+import json, jax
+from pathlib import Path
+from training import checkpoint
+from training import config as cfg
+from training.model import Recogniser, frame_mask
+
+model = Recogniser(cfg.Network(**json.loads(str(given["config"]))), given["mean"], given["std"])
+model.build()
+model.compile(jit_compile=True)
+checkpoint.load(Path(str(given["weights"])), model.weights)
+inputs = {"landmarks": given["landmarks"], "num_frames": given["num_frames"]}
+targets = {"labels": given["labels"], "label_lengths": given["label_lengths"]}
+found["features"] = jax.jit(lambda x: model.features(x["landmarks"], mask=frame_mask(x)))(inputs)
+found["logits"] = model.predict_on_batch(inputs)
+
+def loss(trainable):
+    values = [v.value for v in model.non_trainable_variables]
+    logits, values = model.stateless_call(trainable, values, inputs, training=True)
+    return model.compute_loss(x=inputs, y=targets, y_pred=logits), values
+
+(found["loss"], values), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(
+    [v.value for v in model.trainable_variables]
+)
+found |= {f"gradient of {v.path}": g for v, g in zip(model.trainable_variables, gradients)}
+found |= {v.path: value for v, value in zip(model.non_trainable_variables, values)}
+"""
+
+
+@pytest.mark.filterwarnings("ignore:You are using a softmax")  # of one frame
+def test_jax_without_tensorflow_computes_the_same(tiny_recogniser, tiny_network, clips, pad, under_jax, tmp_path):
+    """Features, logits, loss, gradients and batch statistics, with weights saved under TensorFlow."""
+    model = tiny_recogniser
+    inputs, targets = pad(list(clips.values()), 20, "noise"), labels(len(clips))
+    checkpoint.save(tmp_path / "weights.npz", model.weights)
+    found = under_jax(
+        UNDER_JAX,
+        config=json.dumps(dataclasses.asdict(tiny_network)),
+        weights=str(tmp_path / "weights.npz"),
+        mean=model.features.mean,
+        std=model.features.std,
+        **inputs,
+        **targets,
+    )
+    mask = np.array(frame_mask(inputs))
+    features = np.array(model.features(inputs["landmarks"], mask=mask))
+    np.testing.assert_allclose(found["features"], features, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found["logits"][mask], model(inputs).numpy()[mask], atol=1e-4)
+    loss, gradients, statistics = train_step(model, inputs, targets)
+    assert found["loss"] == pytest.approx(loss, rel=1e-5)
+    for v, gradient in zip(model.trainable_weights, gradients, strict=True):
+        difference = np.linalg.norm(found[f"gradient of {v.path}"] - gradient) / np.linalg.norm(gradient)
+        assert difference < 1e-3, (v.path, difference)
+    moving = [v for v in model.network.non_trainable_weights if v.name.startswith("moving")]
+    for v, expected in zip(moving, statistics, strict=True):
+        np.testing.assert_allclose(found[v.path], expected, atol=1e-5, err_msg=v.path)
 
 
 def test_the_loss_is_the_mean_over_the_phrases_that_fit(tiny_recogniser, clips, pad):

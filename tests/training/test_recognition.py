@@ -28,3 +28,19 @@ def test_every_sequence_in_the_order_of_the_corpus(tiny_recogniser, corpus, clip
     expected = [scoring.greedy_decode(found[position].argmax(axis=-1)) for position in range(len(corpus))]
     assert texts == expected
     assert len(set(texts)) > 1
+
+
+def test_a_batch_for_xla_is_full_and_of_one_shape(tiny_recogniser, corpus, monkeypatch):
+    """With a last batch of two, filled up: the same logits, none dropped, none more."""
+    expected = dict(frame_logits(tiny_recogniser, corpus, max_frames=12, batch_size=4))
+    monkeypatch.setattr("training.devices.compiled", lambda: True)
+    shapes = []
+    predict = tiny_recogniser.predict_on_batch
+    monkeypatch.setattr(
+        tiny_recogniser, "predict_on_batch", lambda x: shapes.append(x["landmarks"].shape) or predict(x), raising=False
+    )
+    found = dict(frame_logits(tiny_recogniser, corpus, max_frames=12, batch_size=4))
+    assert shapes == [(4, 12, 100, 2)] * 2
+    assert found.keys() == expected.keys()
+    for position, logits in expected.items():
+        np.testing.assert_allclose(found[position], logits, atol=1e-4)

@@ -8,3 +8,6 @@ def test_history(tmp_path):
     runs.write_history(path, history)
     assert runs.read_history(path) == history
     assert path.read_text().splitlines()[0] == "epoch,loss,seconds"
+    before = path.read_bytes()
+    runs.write_history(path, runs.read_history(path))
+    assert path.read_bytes() == before

@@ -38,7 +38,9 @@ def test_what_a_run_leaves(toy_run, toy_dataset):
         runs.BEST,
         runs.CHECKPOINT,
         runs.HISTORY,
+        runs.LOGS,
     }
+    assert len(list((toy_run / runs.LOGS).iterdir())) == 2
     run = Run.open(toy_run)
     assert (run.config.network.width, run.config.optimizer.epochs) == (8, 2)
     manifest = run.manifest
@@ -75,12 +77,12 @@ def test_a_continued_run_ends_as_an_uninterrupted_one(
     words = [train, "--dataset", toy_dataset, "--output", tmp_path / "run", *toy_settings]
     save, saved = checkpoint.save, []
 
-    def save_once(path, variables):
+    def save_once(path, variables, **options):
         if path.name == runs.CHECKPOINT:
             saved.append(path)
             if len(saved) == 2:
                 raise Killed
-        save(path, variables)
+        save(path, variables, **options)
 
     with monkeypatch.context() as patched:
         patched.setattr(checkpoint, "save", save_once)

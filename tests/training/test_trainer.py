@@ -1,19 +1,23 @@
+import copy
 import dataclasses
 import itertools
 import types
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from pipeline import convert
 from pipeline.commands import UserError
 from pipeline.dataset import Dataset
 from pipeline.runners import Runner
 from pipeline.splits import SplitRule
+from training import checkpoint, runs
 from training import config as cfg
-from training import runs
-from training.input_pipeline import plan_epoch
-from training.trainer import Trainer
+from training.callbacks import write_scalars
+from training.input_pipeline import evaluation_batches, plan_epoch
+from training.trainer import Trainer, _check_signers
 
 CONFIG = cfg.Config(
     network=cfg.Network(width=8, blocks=1, heads=2),
@@ -109,6 +113,11 @@ def test_a_loss_that_is_no_number_stops_with_step_and_ids(trainer, tmp_path):
     expected = f"the loss became nan in epoch 5, step 2 of {trainer.steps_per_epoch}; its sequences: {ids}; lower"
     assert str(raised.value).startswith(expected)
     assert not (tmp_path / runs.CHECKPOINT).exists()
+    # The same where the epoch is continued, from its second step on.
+    trainer.steps_done.assign(1)
+    with pytest.raises(UserError) as continued:
+        trainer.run_epoch(4, lambda: None)
+    assert str(continued.value) == str(raised.value)
 
 
 def test_weight_decay_is_applied_but_not_to_biases_and_norms(trainer):
@@ -127,6 +136,16 @@ def test_weight_decay_is_applied_but_not_to_biases_and_norms(trainer):
     assert decayed == 19
 
 
+def test_gradients_are_clipped_by_their_common_norm(trainer):
+    optimizer, weights = trainer.model.optimizer, trainer.model.trainable_variables
+    optimizer.apply([np.full(v.shape, 3.0, np.float32) for v in weights])
+    moments = [v.numpy() for v in optimizer.variables if v.path.endswith("_momentum")]
+    assert len(moments) == len(weights)
+    # Adam's first moment is a tenth of the first gradient.
+    assert np.sqrt(sum(np.square(each).sum() for each in moments)) == pytest.approx(0.1 * 5.0, rel=1e-5)
+    assert all((each > 0).all() for each in moments)
+
+
 def test_the_learning_rate(trainer):
     """Linear to its peak at the end of the warm-up, then a cosine to 0."""
 
@@ -141,13 +160,195 @@ def test_the_learning_rate(trainer):
     assert rate(10) == pytest.approx(0, abs=1e-9)
 
 
-def fitted_at_once(batches, **_):
-    return types.SimpleNamespace(history={"loss": [1.0]})
+def fits_at_once(trainer, monkeypatch, during=lambda steps: None):
+    """The trainer's epochs take no step; `during` is called with the callback."""
+
+    def fit(batches, callbacks, **_):
+        (steps,) = callbacks
+        steps.set_model(trainer.model)
+        during(steps)
+        steps.on_epoch_end(0)
+        return types.SimpleNamespace(history={"loss": [1.0], "sequences_without_loss": [0.0]})
+
+    monkeypatch.setattr(trainer.model, "fit", fit)
+
+
+@pytest.fixture
+def light(monkeypatch):
+    """A network without convolution units, and no augmentation but resampling: made in a third of the time."""
+    monkeypatch.setattr("training.model.KERNELS", ())
+    monkeypatch.setattr("training.augment.augment", lambda landmarks, config, seed: landmarks)
+
+
+def arrays(path):
+    with np.load(path) as saved:
+        return dict(saved)
+
+
+def assert_equal(found, expected):
+    assert found.keys() == expected.keys()
+    assert not [name for name in expected if not np.array_equal(found[name], expected[name])]
+
+
+def without_seconds(history):
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in history]
+
+
+def test_restored_at_every_step_it_ends_the_same(dataset, tmp_path, monkeypatch, light):
+    """With averaged weights, late dropout from the second epoch on, and everything that is random."""
+    late = {"late_dropout": 0.5, "late_dropout_epoch": 1}
+    config = changed(network=late, optimizer={"epochs": 2, "ema": 0.7, "warmup_epochs": 1.0, "batch_size": 3})
+    trainer = Trainer(dataset, config, tmp_path, checkpoint_seconds=0)
+    path, checkpoints, save = tmp_path / runs.CHECKPOINT, [], checkpoint.save
+
+    def save_and_keep(file, *arguments, **options):
+        save(file, *arguments, **options)
+        if file == path:
+            checkpoints.append(path.read_bytes())
+
+    def finish():
+        for epoch in range(trainer.start_epoch, 2):
+            trainer.run_epoch(epoch, lambda: None)
+        return arrays(path), arrays(tmp_path / runs.BEST), without_seconds(runs.read_history(tmp_path / runs.HISTORY))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint, "save", save_and_keep)
+        state, best, history = finish()
+    assert len(checkpoints) == 2 * trainer.steps_per_epoch >= 8
+    for step, kept in enumerate(checkpoints, start=1):
+        path.write_bytes(kept)
+        trainer._restore()
+        assert trainer.start_step == step
+        found_state, found_best, found_history = finish()
+        assert_equal(found_state, state)
+        assert_equal(found_best, best)
+        assert found_history == history
+
+
+def test_averages_are_validated_and_kept_but_not_trained_on(dataset, tmp_path, monkeypatch, light):
+    trainer = Trainer(dataset, changed(optimizer={"ema": 0.9}), tmp_path)
+    validated = {}
+
+    def recognise(model, corpus, max_frames):
+        validated.update({v.path: v.numpy() for v in model.trainable_variables})
+        return corpus.texts
+
+    monkeypatch.setattr("training.trainer.recognise", recognise)
+    weights, averages = [], {}
+
+    def after_step():  # what the averages should be, in float64; the first step's are its weights
+        for v in trainer.model.trainable_variables:
+            averages[v.path] = 0.9 * averages[v.path] + 0.1 * v.numpy() if weights else v.numpy().astype(float)
+        weights.append({v.path: v.numpy() for v in trainer.model.trainable_variables})
+
+    trainer.run_epoch(0, after_step)
+    for v in trainer.model.trainable_variables:
+        np.testing.assert_array_equal(v, weights[-1][v.path])
+        np.testing.assert_allclose(validated[v.path], averages[v.path], atol=1e-6)
+    assert any(np.abs(validated[path] - weights[-1][path]).max() > 1e-4 for path in validated)
+    best = list(arrays(tmp_path / runs.BEST).values())
+    for v, value in zip(trainer.model.weights, best, strict=True):
+        np.testing.assert_array_equal(value, validated.get(v.path, v.numpy()))
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_lower_precision(dataset, tmp_path, precision, light):
+    """Only the network computes in it: variables, features, statistics of norms, logits and loss are float32."""
+    trainer = Trainer(dataset, dataclasses.replace(CONFIG, precision=precision), tmp_path)
+    exact = Trainer(dataset, CONFIG, tmp_path)
+    dtypes = {v.dtype for v in trainer.model.variables if "seed" not in v.path}
+    assert dtypes == {"float32"}
+    for v, value in zip(trainer.model.weights, exact.model.weights, strict=True):
+        v.assign(value)
+    inputs, _ = next(iter(evaluation_batches(trainer.validation, max_frames=16, batch_size=4)[0]))
+    found, expected = trainer.model(inputs, training=True), exact.model(inputs, training=False)
+    assert found.dtype == "float32"
+    found = trainer.model(inputs, training=False)
+    difference = np.abs(found - exact.model(inputs, training=False)).max()
+    assert 0 < difference < 0.1 < np.abs(expected).max()
+    mean = trainer.model.network.stem_norm.moving_mean.numpy()
+    assert (mean != mean.astype(trainer.model.network.compute_dtype)).any()
+    assert keras.config.dtype_policy().name == "float32"
+    trainer.run_epoch(0, lambda: None)
+    assert np.isfinite(trainer.history[0]["loss"])
+    scaled = isinstance(trainer.model.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert scaled == (precision == "float16")
+    # Also where a step was left out because its scaled gradients overflowed.
+    assert trainer.start_step == trainer.steps_per_epoch
+
+
+def test_sequences_without_loss_are_counted(dataset, tmp_path, light):
+    """Should any come to it, for what cannot be trained on is not chosen."""
+    trainer = Trainer(dataset, changed(data={"length_rule": False, "max_frames": 3}), tmp_path)
+    fits = set(trainer.chosen)
+    trainer.chosen = np.arange(len(trainer.training))
+    trainer.steps_per_epoch = len(trainer.chosen) // 4
+    trainer.run_epoch(0, lambda: None)
+    plan = plan_epoch(trainer.training, trainer.chosen, trainer.config, epoch=0)
+    expected = sum(position not in fits for position in plan.positions.ravel())
+    assert trainer.history[0]["sequences_without_loss"] == expected > 0
+
+
+def test_the_log_for_tensorboard(tmp_path):
+    for score in (0.25, 0.5):  # an epoch that is run again replaces its point
+        write_scalars(tmp_path / "logs", 1, {"loss": 2.5, "validation_score": score})
+    write_scalars(tmp_path / "logs", 2, {"loss": 1.5, "validation_score": 0.75})
+    points = [
+        (event.step, value.tag, value.simple_value)
+        for file in sorted((tmp_path / "logs").iterdir())
+        for event in tf.compat.v1.train.summary_iterator(str(file))
+        for value in event.summary.value
+    ]
+    assert points == [(1, "loss", 2.5), (1, "validation_score", 0.5), (2, "loss", 1.5), (2, "validation_score", 0.75)]
+
+
+def test_a_checkpoint_when_it_is_time(dataset, tmp_path, monkeypatch):
+    clock, saved = [0.0], []
+    trainer = Trainer(dataset, CONFIG, tmp_path, checkpoint_seconds=60)
+    monkeypatch.setattr("training.trainer.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("training.trainer.recognise", lambda model, corpus, max_frames: corpus.texts)
+
+    def save(path, variables, **_):
+        if path.name == runs.CHECKPOINT:
+            saved.append([int(trainer.epochs_done), int(trainer.steps_done)])
+
+    monkeypatch.setattr(checkpoint, "save", save)
+
+    def eight_steps(steps):
+        for batch in range(8):
+            clock[0] += 25
+            steps.on_train_batch_end(batch, {"loss": 1.0})
+
+    trainer.steps_per_epoch = 8
+    fits_at_once(trainer, monkeypatch, eight_steps)
+    trainer.run_epoch(0, lambda: None)
+    assert saved == [[0, 3], [0, 6], [1, 0]]
+
+
+def test_signers_in_several_splits(dataset, tmp_path):
+    def shared(**rule):
+        manifest = copy.deepcopy(dataset.manifest)
+        manifest["splits"]["test"]["participants"] = [2, 3]
+        manifest["settings"]["split"] |= rule
+        return dataclasses.replace(dataset, manifest=manifest)
+
+    with pytest.raises(UserError, match=r"signer 2 is in training and in test, .* convert with --split-by file"):
+        Trainer(shared(), CONFIG, tmp_path)
+    for asked_for in ({"by": "sequence"}, {"test_files": ["train_landmarks/2.parquet"]}):
+        _check_signers(shared(**asked_for))
+
+
+def test_a_checkpoint_of_another_run(dataset, tmp_path):
+    """With arrays of the same shapes."""
+    Trainer(dataset, CONFIG, tmp_path)._save(Trainer(dataset, CONFIG, tmp_path).model)
+    Trainer(dataset, CONFIG, tmp_path)
+    with pytest.raises(UserError, match=r"checkpoint\.npz is of a run with other settings or another data set: put"):
+        Trainer(dataset, changed(optimizer={"learning_rate": 0.02}), tmp_path)
 
 
 def test_late_dropout_begins_in_its_epoch(dataset, tmp_path, monkeypatch):
     trainer = Trainer(dataset, changed(network={"late_dropout": 0.7, "late_dropout_epoch": 3}), tmp_path)
-    monkeypatch.setattr(trainer.model, "fit", fitted_at_once)
+    fits_at_once(trainer, monkeypatch)
     monkeypatch.setattr("training.trainer.recognise", lambda model, corpus, max_frames: corpus.texts)
     rates = []
     for epoch in (0, 2, 3, 4):
@@ -160,7 +361,7 @@ def test_the_best_weights_are_those_of_the_best_score(dataset, tmp_path, monkeyp
     """Of equal scores the first."""
     trainer = Trainer(dataset, CONFIG, tmp_path)
     bias = trainer.model.network.classifier.bias
-    monkeypatch.setattr(trainer.model, "fit", fitted_at_once)
+    fits_at_once(trainer, monkeypatch)
     for epoch, score in enumerate([0.1, 0.5, 0.3, 0.5]):
         bias.assign(np.full(bias.shape, epoch + 1.0))
         monkeypatch.setattr("training.trainer.recognise", lambda model, corpus, max_frames: corpus.texts)

@@ -1,0 +1,104 @@
+"""How long recognition takes, one sequence at a time, and what it may take."""
+
+import argparse
+import dataclasses
+import itertools
+import math
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from pipeline.commands import Parser, positive
+
+PERCENTILES = (50, 90, 95, 99)
+STATISTICS = ("mean", *(f"p{q}" for q in PERCENTILES))
+ROUNDS = 3
+LARGEST_MB = 40.0  # the competition's limit, in millions of bytes
+_DEFAULTS = {"threads": 1, "max_latency_ms": math.inf, "latency": "mean", "max_size_mb": LARGEST_MB}
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What a model may need: milliseconds a sequence (`statistic` of many sequences) and millions of bytes."""
+
+    max_latency_ms: float = math.inf
+    max_size_mb: float = LARGEST_MB
+    statistic: str = "mean"
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace) -> "Limits":
+        return cls(arguments.max_latency_ms, arguments.max_size_mb, arguments.latency)
+
+    def excess(self, latency_ms: dict[str, float], size_mb: float) -> float:
+        """What is needed of what is allowed, of time or size, whichever is more: at most 1 where both are kept."""
+        return max(latency_ms[self.statistic] / self.max_latency_ms, size_mb / self.max_size_mb)
+
+    def __str__(self) -> str:
+        time_limit = "" if math.isinf(self.max_latency_ms) else f"{self.statistic} {self.max_latency_ms:g} ms, "
+        return f"{time_limit}{self.max_size_mb:g} MB"
+
+
+def as_options(arguments: argparse.Namespace) -> str:
+    """Those of `add_options` that were given, as words of a command, each after a space."""
+    given = {name: getattr(arguments, name) for name in _DEFAULTS}
+    words = (f" --{name.replace('_', '-')} {value}" for name, value in given.items() if value != _DEFAULTS[name])
+    return "".join(words)
+
+
+def add_options(parser: Parser) -> None:
+    """The options of limits, and the threads that latency is measured with."""
+    parser.add_argument("--threads", type=positive, help="threads for one sequence where time is measured")
+    parser.add_argument("--max-latency-ms", type=above_zero, metavar="MS", help="most milliseconds for a sequence")
+    parser.add_argument(
+        "--latency",
+        choices=STATISTICS,
+        help="what must keep to --max-latency-ms: the mean, or a percentile, over the data set's lengths",
+    )
+    parser.add_argument(
+        "--max-size-mb",
+        type=above_zero,
+        metavar="MB",
+        help="most megabytes (10**6 bytes) of the file; the competition allows 40",
+    )
+    parser.set_defaults(**_DEFAULTS)
+
+
+def above_zero(text: str) -> float:
+    """A finite number above 0, for argparse."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
+
+
+def spread(lengths: Sequence[int], count: int) -> list[int]:
+    """Positions of at most `count` of the lengths, evenly from the shortest to the longest, in a mixed order.
+
+    Mixed, for a model that meets the lengths in order would seldom have to make room for a longer clip.
+    """
+    order = np.argsort(lengths, kind="stable")
+    kept = min(count, len(order))
+    chosen = order[((np.arange(kept) + 0.5) * len(order) / max(kept, 1)).astype(int)]
+    return np.random.default_rng(0).permutation(chosen).tolist()
+
+
+def milliseconds(call: Callable[[np.ndarray], object], clips: Sequence[np.ndarray], rounds: int = ROUNDS) -> np.ndarray:
+    """Milliseconds for each clip, the fewest of some rounds through all: what else the machine does only slows."""
+    found = np.empty((rounds, len(clips)))
+    for round_number, (position, clip) in itertools.product(range(rounds), enumerate(clips)):
+        started = time.perf_counter()
+        call(clip)
+        found[round_number, position] = (time.perf_counter() - started) * 1000
+    return found.min(axis=0)
+
+
+def summary(milliseconds: Sequence[float] | np.ndarray) -> dict[str, float]:
+    """The `STATISTICS` of timings, by name."""
+    return {
+        "mean": round(float(np.mean(milliseconds)), 2),
+        **{f"p{q}": round(float(np.percentile(milliseconds, q)), 2) for q in PERCENTILES},
+    }

@@ -1,0 +1,226 @@
+"""What score tables tell beyond one number: intervals, differences between models, kinds of errors. No framework.
+
+U is the number of units that are resampled (sequences, or signers), R that of replicates, C that of columns.
+"""
+
+import collections
+import itertools
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from pipeline import scoring
+from pipeline.commands import UserError
+from pipeline.score_table import Row
+
+KIND = "evaluation"
+REPORT = "report.json"
+REPLICATES = 10_000
+GROUP_REPLICATES = 1_000  # of each signer and each length, of which there are many
+CONFIDENCE = 0.95
+SEED = 0
+KINDS = ("substitutions", "deletions", "insertions")
+# The last length of each group of sequences, but for the longest.
+FRAME_EDGES = (50, 100, 150, 200, 300, 400)
+CHARACTER_EDGES = (5, 10, 15, 20, 25)
+# What is told of sequences unlike those that the model was trained on.
+DISJOINT: dict[str, Callable[[Row], bool]] = {
+    "new_signers": lambda row: not row.known_signer,
+    "new_phrases": lambda row: not row.known_phrase,
+    "new_signers_and_phrases": lambda row: not (row.known_signer or row.known_phrase),
+}
+_BATCH = 1000  # replicates that are drawn at once
+
+
+def bootstrap(totals_UxC: np.ndarray, *, replicates: int = REPLICATES, seed: int = SEED) -> np.ndarray:
+    """(R, C) column sums of resampled units: each replicate draws U of the U units, with replacement.
+
+    The nonparametric bootstrap (B. Efron, 1979); M. Bisani and H. Ney, ICASSP 2004, for error rates of recognisers.
+    Units with equal totals are drawn together, by their multinomial count: the same distribution, at a cost that hardly
+    grows with U.
+    """
+    _, first, inverse = np.unique(totals_UxC, axis=0, return_index=True, return_inverse=True)
+    counts = np.bincount(inverse.ravel(), minlength=len(first))
+    # In the order of first appearance, not of value: the draws are the same when two columns are exchanged.
+    order = np.argsort(first)
+    random, values_KxC, shares_K = np.random.default_rng(seed), totals_UxC[first[order]], counts[order] / counts.sum()
+    sizes = (min(_BATCH, replicates - done) for done in range(0, replicates, _BATCH))
+    return np.concatenate([random.multinomial(counts.sum(), shares_K, size) @ values_KxC for size in sizes])
+
+
+def interval(values_R: np.ndarray) -> list[float]:
+    """The percentile interval of replicates: what lies in the middle `CONFIDENCE` of them."""
+    return np.quantile(values_R, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)).tolist()
+
+
+def report(rows: Iterable[Row]) -> dict[str, Any]:
+    """Everything about the scored sequences of one table, as JSON data; the order of the rows does not matter.
+
+    Raises:
+      ValueError: there are none.
+    """
+    ordered = sorted(rows, key=lambda row: row.sequence_id)
+    if not ordered:
+        raise ValueError("no sequences to report on")
+    operations = [scoring.edit_operations(row.target, row.recognised) for row in ordered]
+    errors = np.array([len(each) for each in operations])
+    pairs = collections.Counter(itertools.chain.from_iterable(operations))
+    kinds = dict.fromkeys(KINDS, 0)
+    for pair, count in pairs.items():
+        kinds[kind_of(*pair)] += count
+
+    def figures_by(key: Callable[[Row], Hashable]) -> dict[Any, dict[str, Any]]:
+        groups: dict[Any, list[int]] = collections.defaultdict(list)
+        for i, row in enumerate(ordered):
+            groups[key(row)].append(i)
+        return {
+            name: _figures([ordered[i] for i in at], errors[at], GROUP_REPLICATES)
+            for name, at in sorted(groups.items())
+        }
+
+    total = _figures(ordered, errors)
+
+    def figures_of(chosen: Callable[[Row], bool]) -> dict[str, Any] | None:
+        at = [i for i, row in enumerate(ordered) if chosen(row)]
+        if len(at) == len(ordered):
+            return total
+        return _figures([ordered[i] for i in at], errors[at]) if at else None
+
+    return {
+        **total,
+        "signers": len({row.participant_id for row in ordered}),
+        "interval_by_signer": _interval_by_signer(ordered, errors),
+        "edits": kinds,
+        "disjoint": {name: figures_of(chosen) for name, chosen in DISJOINT.items()},
+        "by_signer": {str(who): figures for who, figures in figures_by(lambda row: row.participant_id).items()},
+        "by_frames": _named(figures_by(lambda row: _bin(row.num_frames, FRAME_EDGES)), FRAME_EDGES),
+        "by_characters": _named(figures_by(lambda row: _bin(len(row.target), CHARACTER_EDGES)), CHARACTER_EDGES),
+        "confusions": [
+            {"target": target, "recognised": recognised, "count": count}
+            for (target, recognised), count in sorted(pairs.items(), key=lambda item: (-item[1], item[0]))
+        ],
+        "bootstrap": {
+            "replicates": REPLICATES,
+            "replicates_of_groups": GROUP_REPLICATES,
+            "confidence": CONFIDENCE,
+            "seed": SEED,
+        },
+    }
+
+
+def comparison(first: Mapping[int, Row], second: Mapping[int, Row]) -> dict[str, Any]:
+    """How the second table's scores differ from the first's, on the same sequences, as JSON data.
+
+    Raises:
+      UserError: they are not the same.
+    """
+    check_comparable(first, second)
+    ids = sorted(first)
+    totals_Ux3 = np.array(
+        [[len(first[i].target), _errors(first[i]), _errors(second[i])] for i in ids], np.int64
+    )  # characters, errors of the first, errors of the second
+    signers = [first[i].participant_id for i in ids]
+    found = difference(totals_Ux3)
+    by_signer = _summed(totals_Ux3, signers)
+    fewer = np.sign(totals_Ux3[:, 1] - totals_Ux3[:, 2])
+    return {
+        "sequences": len(ids),
+        "signers": len(by_signer),
+        **found,
+        "interval_by_signer": difference(by_signer)["interval"] if len(by_signer) > 1 else None,
+        "better": int((fewer > 0).sum()),
+        "worse": int((fewer < 0).sum()),
+        "bootstrap": {"replicates": REPLICATES, "confidence": CONFIDENCE, "seed": SEED},
+    }
+
+
+def check_comparable(first: Mapping[int, Row], second: Mapping[int, Row]) -> None:
+    """Raises `UserError` where two tables are not of the same sequences."""
+    alone = [min(one.keys() - other.keys(), default=None) for one, other in ((first, second), (second, first))]
+    for where, sequence_id in zip(("first", "second"), alone, strict=True):
+        if sequence_id is not None:
+            raise UserError(
+                f"the tables are of other sequences ({len(first):,} and {len(second):,}): {sequence_id} is in the"
+                f" {where} alone; score the same split of the same data with both models"
+            )
+    for i, row in first.items():
+        of_first, of_second = ((each.participant_id, each.num_frames, each.target) for each in (row, second[i]))
+        if of_first != of_second:
+            told = "signer {}, {} frames, {!r}"
+            raise UserError(
+                f"the tables are of other data: sequence {i} is {told.format(*of_first)} in the first,"
+                f" {told.format(*of_second)} in the second; score the same data with both models"
+            )
+
+
+def _figures(rows: list[Row], errors_U: np.ndarray, replicates: int = REPLICATES) -> dict[str, Any]:
+    characters_U = np.array([len(row.target) for row in rows])
+    characters, errors = int(characters_U.sum()), int(errors_U.sum())
+    low, high = interval(_error_rate(bootstrap(np.stack([characters_U, errors_U], axis=1), replicates=replicates)))
+    return {
+        "sequences": len(rows),
+        "characters": characters,
+        "exact": sum(row.exact for row in rows),
+        "score": (characters - errors) / characters,
+        "interval": [1 - high, 1 - low],
+        "character_error_rate": errors / characters,
+    }
+
+
+def _interval_by_signer(rows: list[Row], errors_U: np.ndarray) -> list[float] | None:
+    """Of the score, where other signers might have been recorded: whole signers are resampled. Not of a single one."""
+    totals_Ux2 = np.stack([[len(row.target) for row in rows], errors_U], axis=1)
+    of_signers = _summed(totals_Ux2, [row.participant_id for row in rows])
+    if len(of_signers) < 2:
+        return None
+    low, high = interval(_error_rate(bootstrap(of_signers)))
+    return [1 - high, 1 - low]
+
+
+def difference(totals_Ux3: np.ndarray) -> dict[str, Any]:
+    """How a second score differs from a first: (U, 3) characters, errors of the first, errors of the second.
+
+    A replicate without a difference counts as half an improvement.
+    """
+    characters, first, second = totals_Ux3.sum(axis=0)
+    sums_Rx3 = bootstrap(totals_Ux3)
+    change_R = sums_Rx3[:, 1] - sums_Rx3[:, 2]
+    return {
+        "first": float((characters - first) / characters),
+        "second": float((characters - second) / characters),
+        "difference": float((first - second) / characters),
+        "interval": interval(change_R / sums_Rx3[:, 0]),
+        "probability_of_improvement": float(((change_R > 0) + 0.5 * (change_R == 0)).mean()),
+    }
+
+
+def _summed(totals_UxC: np.ndarray, signers: list[int]) -> np.ndarray:
+    """One row a signer."""
+    names, of = np.unique(signers, return_inverse=True)
+    sums = np.zeros((len(names), totals_UxC.shape[1]), np.int64)
+    np.add.at(sums, of, totals_UxC)
+    return sums
+
+
+def _error_rate(sums_Rx2: np.ndarray) -> np.ndarray:
+    return sums_Rx2[:, 1] / sums_Rx2[:, 0]
+
+
+def _errors(row: Row) -> int:
+    return scoring.edits(row.target, row.recognised)
+
+
+def kind_of(target: str, recognised: str) -> str:
+    """Which of `KINDS` an edit of `scoring.edit_operations` is."""
+    return "insertions" if not target else "substitutions" if recognised else "deletions"
+
+
+def _bin(length: int, edges: tuple[int, ...]) -> int:
+    return int(np.searchsorted(edges, length))
+
+
+def _named(figures: dict[int, Any], edges: tuple[int, ...]) -> dict[str, Any]:
+    """By the lengths of a group in words, such as 51-100."""
+    names = [f"{low + 1}-{high}" for low, high in zip((0, *edges), edges, strict=False)] + [f"{edges[-1] + 1}+"]
+    return {names[at]: each for at, each in figures.items()}

@@ -1,0 +1,241 @@
+"""How fast an exported model is: the published way against this program's, with the same weights.
+
+    python scripts/benchmark_inference.py --output out/benchmark-inference
+    python scripts/benchmark_inference.py --output out/benchmark-inference --run out/final --dataset out/dataset
+
+The network is the published final one with random weights, which decide nothing about time. The published way pads
+every clip to 340 frames and stores weights as float16; ours runs at the clip's own length. Clips are noise, of lengths
+as in the real set: mean 160 frames, 95 of 100 below 309, the longest 807. Each way runs in a process of its own, all in
+turn. Prints tables of milliseconds, time to load, size and memory; with a trained run also what each storage of weights
+costs in score, on validation sequences. All is kept in OUTPUT/report.json.
+"""
+
+import concurrent.futures
+import dataclasses
+import multiprocessing
+import os
+import pathlib
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from typing import Any
+
+import numpy as np
+from peak_memory import peak_memory
+from rich.console import Console
+from rich.table import Table
+
+from inference import budget, export, latency, proof
+from inference.recognizer import ARGUMENTS, FRAME_LOGITS, MODEL, RECOGNISE, Recognizer
+from pipeline import commands, directories
+from pipeline import landmarks as lm
+from pipeline.dataset import Dataset
+from training.config import PRESETS
+from training.runs import Run
+
+PUBLISHED = "published"
+FRAMES = 340  # of the published final model
+LONGEST = 807
+CLIPS = 100
+ROUNDS = 3
+WIDTH = 110
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Of one way: milliseconds of each clip and to load, bytes of the file, of memory before and at most."""
+
+    milliseconds: list[float]
+    load_ms: float
+    size: int
+    memory: int
+
+
+def real_lengths(count: int) -> np.ndarray:
+    """Frames of `count` clips, evenly through the real set's distribution, its longest included.
+
+    A gamma distribution of shape 4 has the real set's 95th and 99th percentiles to a few frames. With the longest clip
+    put in, the mean of 100 clips is 160.
+    """
+    drawn = np.sort(np.random.default_rng(0).gamma(4.0, 39.0, 1_000_000))
+    lengths = drawn[((np.arange(count) + 0.5) * len(drawn) / count).astype(int)].round().astype(int)
+    lengths[-1] = LONGEST
+    return np.maximum(lengths, 1)
+
+
+def convert_published(model, directory: pathlib.Path) -> None:
+    """The published way: clips padded to the frame budget, every shape fixed, weights as float16."""
+    import keras
+    import tensorflow as tf
+
+    from inference import graph
+
+    def frame_logits(inputs_TxK):
+        landmarks = tf.transpose(tf.reshape(inputs_TxK, (-1, 2, lm.NUM_POINTS)), (0, 2, 1))[:FRAMES]
+        num_frames = tf.shape(landmarks)[0]
+        padded = tf.pad(landmarks, [[0, FRAMES - num_frames], [0, 0], [0, 0]], constant_values=float("nan"))
+        padded = tf.reshape(padded, (1, FRAMES, lm.NUM_POINTS, 2))
+        return model({"landmarks": padded, "num_frames": num_frames[None]}, training=False)[0][:num_frames]
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    signature = [tf.TensorSpec((None, len(lm.COLUMNS)), tf.float32, name="inputs")]
+    archive.add_endpoint(RECOGNISE, lambda inputs: {"outputs": graph.decode(frame_logits(inputs))}, signature)
+    archive.add_endpoint(FRAME_LOGITS, lambda inputs: {"outputs": frame_logits(inputs)}, signature)
+    saved_model = directory / "saved_model"
+    archive.write_out(saved_model, verbose=False)
+    signatures = [RECOGNISE, FRAME_LOGITS]
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=signatures)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = [tf.float16]
+    (directory / MODEL).write_bytes(converter.convert())
+    shutil.rmtree(saved_model)
+    directories.write_json(directory / ARGUMENTS, {"selected_columns": list(lm.COLUMNS)})
+
+
+def make_models(directory: pathlib.Path) -> list[str]:
+    """Writes an export of each way below `directory`; returns their names."""
+    import keras
+
+    from training.model import Recogniser
+
+    keras.utils.set_random_seed(0)
+    model = Recogniser(PRESETS["final"].network, np.zeros(600, np.float32), np.ones(600, np.float32))
+    model.build()
+    names = [PUBLISHED, *proof.PRECISIONS]
+    for name in names:
+        (directory / name).mkdir(parents=True, exist_ok=True)
+        if name == PUBLISHED:
+            convert_published(model, directory / name)
+        else:
+            export.convert(model, FRAMES, directory / name, quantize=name)
+    return names
+
+
+def measure(directory: pathlib.Path, lengths: list[int], threads: int) -> Cost:
+    """One round in a new process."""
+    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_measured, directory, lengths, threads).result()
+
+
+def _measured(directory: pathlib.Path, lengths: list[int], threads: int) -> Cost:
+    import ai_edge_litert.interpreter  # noqa: F401  # not part of the time to load
+
+    random = np.random.default_rng(0)
+    clips = [random.random((length, lm.NUM_POINTS, 2), np.float32) for length in lengths]
+    before = peak_memory()
+    started = time.perf_counter()
+    recognizer = Recognizer(directory, threads=threads)
+    recognizer.recognize(clips[0][:1])
+    load_ms = (time.perf_counter() - started) * 1000
+    milliseconds = latency.milliseconds(recognizer.recognize, clips, rounds=1)
+    memory = peak_memory() - before
+    return Cost(milliseconds.tolist(), load_ms, (directory / MODEL).stat().st_size, memory)
+
+
+def compare(models: pathlib.Path, names: list[str], threads: int, clips: int, rounds: int) -> dict[str, dict[str, Any]]:
+    """Figures of each way, of each clip the fastest of `rounds`: they take turns, so that all are slowed alike."""
+    lengths = real_lengths(clips)
+    mixed = lengths[latency.spread(lengths.tolist(), clips)].tolist()
+    costs: dict[str, list[Cost]] = {name: [] for name in names}
+    for _ in range(rounds):
+        for name in names:
+            costs[name].append(measure(models / name, mixed, threads))
+    return {
+        name: {
+            **latency.summary(np.min([cost.milliseconds for cost in each], axis=0)),
+            "load_ms": round(min(cost.load_ms for cost in each), 1),
+            "size_mb": round(each[0].size / 1e6, 2),
+            "memory_mb": round(max(cost.memory for cost in each) / 1e6, 1),
+        }
+        for name, each in costs.items()
+    }
+
+
+def score_changes(trained: Run, dataset: Dataset, sequences: int) -> dict[str, dict[str, Any]]:
+    """By storage of weights, the score of a trained run's export against that of the run itself."""
+    from training.corpus import Corpus, validation_sequences
+    from training.recognition import recognise
+
+    data = trained.config.data
+    chosen = list(validation_sequences(dataset, data.validation_phrase_share))[:sequences]
+    if not chosen:
+        raise commands.UserError(f"{dataset.path} has no validation sequences to score: name a larger data set")
+    model = export.load(trained)
+    targets = [each.label for each in chosen]
+    texts = recognise(model, Corpus.read(chosen), max_frames=data.max_frames)
+    changes = {}
+    for name in proof.PRECISIONS:
+        with tempfile.TemporaryDirectory(prefix="fingerspelling-") as folder:
+            directory = pathlib.Path(folder)
+            export.convert(model, data.max_frames, directory, quantize=name)
+            recognizer = Recognizer(directory)
+            found = [recognizer.text(each.landmarks) for each in chosen]
+        equal = sum(a == b for a, b in zip(texts, found, strict=True)) / len(texts)
+        changes[name] = proof.score_change(targets, texts, found) | {"equal_texts": equal, "sequences": len(texts)}
+    return changes
+
+
+def processor() -> str:
+    """Its name, and what it has for fast arithmetic: int8 is only fast with VNNI, or on Arm with dot products."""
+    try:
+        lines = dict(
+            [part.strip() for part in line.split(":", 1)]
+            for line in pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+            if ":" in line
+        )
+    except OSError:
+        return platform.processor() or platform.machine()
+    flags = set(lines.get("flags", lines.get("Features", "")).split())
+    wanted = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm")
+    return f"{lines.get('model name', platform.machine())}, {' '.join(f for f in wanted if f in flags)}"
+
+
+def show(report: dict[str, Any], out: Console) -> None:
+    for threads, figures in report["threads"].items():
+        columns = ("", *latency.STATISTICS, "ratio", "load", "MB", "memory")
+        table = Table(*columns, title=f"milliseconds a sequence, threads: {threads}", title_justify="left")
+        for name, each in figures.items():
+            times = (f"{each[statistic]:.1f}" for statistic in latency.STATISTICS)
+            ratio = figures[PUBLISHED]["mean"] / each["mean"]
+            size = (f"{each['load_ms']:.0f}", f"{each['size_mb']:.1f}", f"{each['memory_mb']:.0f} MB")
+            table.add_row(name if name == PUBLISHED else f"own length, {name}", *times, f"{ratio:.1f}", *size)
+        out.print(table)
+    if report["score"]:
+        table = Table("weights", "score", "change, 95 % interval", "equal texts", title="score", title_justify="left")
+        for name, each in report["score"].items():
+            equal = f"{each['equal_texts']:.1%} of {each['sequences']:,}"
+            table.add_row(name, f"{each['second']:.4f}", proof.shown_change(each), equal)
+        out.print(table)
+    out.print(f"{report['processor']}; load {report['load']}")
+
+
+def main() -> None:
+    parser = commands.Parser(__doc__)
+    parser.add_argument("--output", type=commands.path, required=True, help="directory for the report and the models")
+    parser.add_argument("--run", type=commands.path, help="trained run, to see what storing weights costs in score")
+    parser.add_argument("--dataset", type=commands.path, help="its data set")
+    parser.add_argument("--clips", type=commands.positive, default=CLIPS, help="timed in a round")
+    parser.add_argument("--rounds", type=commands.positive, default=ROUNDS, help="how often each way is timed")
+    parser.add_argument("--sequences", type=commands.positive, default=budget.SEQUENCES, help="most to score")
+    arguments = parser.parse_args()
+    if (arguments.run is None) != (arguments.dataset is None):
+        raise commands.UserError("--run and --dataset belong together: give both, or neither")
+    if arguments.run is not None:
+        trained, dataset = Run.open(arguments.run), Dataset.open(arguments.dataset)
+    names = make_models(arguments.output / "models")
+    report: dict[str, Any] = {"processor": processor(), "load": os.getloadavg(), "threads": {}, "score": {}}
+    for threads in (1, 2):
+        report["threads"][str(threads)] = compare(
+            arguments.output / "models", names, threads, arguments.clips, arguments.rounds
+        )
+    if arguments.run is not None:
+        report["score"] = score_changes(trained, dataset, arguments.sequences)
+    directories.write_json(arguments.output / "report.json", report)
+    show(report, Console(width=None if sys.stdout.isatty() else WIDTH))
+
+
+if __name__ == "__main__":
+    commands.run(main)

@@ -1,0 +1,56 @@
+"""The submission notebook, run from top to bottom as Kaggle runs it."""
+
+import pathlib
+import zipfile
+
+import nbclient
+import nbformat
+import pytest
+
+from inference.recognizer import Recognizer
+
+ROOT = pathlib.Path(__file__).parents[2]
+NOTEBOOK = ROOT / "inference/notebooks/submission.ipynb"
+
+
+@pytest.fixture
+def run_notebook(tmp_path, toy_run, toy_dataset, toy_data, monkeypatch):
+    """`run_notebook(**inputs)` runs it in `tmp_path`, and returns all that was printed."""
+
+    def run(**inputs):
+        paths = {"SOURCE": ROOT, "RUN": toy_run, "DATASET": toy_dataset, "DATA": toy_data, "OUTPUT": tmp_path}
+        for name, value in {**paths, "QUANTIZE": "none", "PYTHONPATH": ROOT, **inputs}.items():
+            monkeypatch.setenv(name, str(value))
+        notebook = nbformat.read(NOTEBOOK, as_version=4)
+        nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": tmp_path}}).execute()
+        outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+        return "".join(output.text for output in outputs)
+
+    return run
+
+
+def test_from_top_to_bottom(run_notebook, tmp_path):
+    said = run_notebook()
+    assert "all checks passed" in said
+    with zipfile.ZipFile(tmp_path / "submission.zip") as archive:
+        assert sorted(archive.namelist()) == ["inference_args.json", "model.tflite"]
+        archive.extractall(tmp_path / "unpacked")
+    Recognizer(tmp_path / "unpacked")
+    assert "is already complete" in run_notebook()
+
+
+def test_what_fails_stops_it(run_notebook, tmp_path):
+    with pytest.raises(nbclient.exceptions.CellExecutionError, match=r"inference\.export failed") as raised:
+        run_notebook(RUN=tmp_path / "gone")
+    assert "gone: no such file or directory; expected a run" in str(raised.value)
+    assert not (tmp_path / "submission.zip").exists()
+
+
+def test_it_is_stored_without_results():
+    """A diff of it shows what changed in it, and nothing depends on what ran before."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert not any(cell.outputs or cell.execution_count for cell in code)
+    assert sum(len(cell.source.splitlines()) for cell in code) < 50
+    assert not any(line.startswith(("!", "%")) for cell in code for line in cell.source.splitlines())

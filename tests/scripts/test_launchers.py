@@ -1,0 +1,64 @@
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+# Makes what `python3 -m venv` would; says what it is called with.
+PYTHON = """#!/bin/sh
+case "$*" in
+    "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+    -c*) ;;
+    *) echo "python $*" ;;
+esac
+"""
+
+
+@pytest.fixture
+def launch(tmp_path):
+    """`launch(script, *words, gpus)`: what a launcher of a copy of the project runs on a machine with as many GPUs."""
+    for place in ("scripts", "tools"):
+        (tmp_path / place).mkdir()
+    for name in ("train_gpu", "train_tpu", "train_device.sh"):
+        (tmp_path / "scripts" / name).write_bytes((ROOT / "scripts" / name).read_bytes())
+    (tmp_path / "setup.py").write_bytes((ROOT / "setup.py").read_bytes())
+
+    def run(script, *words, gpus=1, **variables):
+        lines = "".join(f"echo 'GPU {i}: NVIDIA L4'\n" for i in range(gpus))
+        for name, text in (("python3", PYTHON), ("nvidia-smi", f"#!/bin/sh\n{lines}")):
+            (tmp_path / "tools" / name).write_text(text)
+            (tmp_path / "tools" / name).chmod(0o755)
+        environment = {"PATH": f"{tmp_path / 'tools'}{os.pathsep}{os.environ['PATH']}", **variables}
+        command = ["bash", tmp_path / "scripts" / script, *words]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert not done.returncode, done.stderr
+        return done.stdout.replace(str(tmp_path), "ROOT").splitlines()
+
+    return run
+
+
+def installs(extra):
+    return f"python -m pip install --quiet --disable-pip-version-check -e ROOT[{extra},cloud]"
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "extra", "device"),
+    [
+        ("train_tpu", {"gpus": 0}, "train-tpu", "tpu"),
+        ("train_gpu", {}, "train-gpu", "gpu"),
+        ("train_gpu", {"gpus": 4}, "train-gpus", "gpu"),
+        ("train_gpu", {"gpus": 4, "CUDA_VISIBLE_DEVICES": "0,1"}, "train-gpus", "gpu"),
+        ("train_gpu", {"gpus": 4, "CUDA_VISIBLE_DEVICES": "2"}, "train-gpu", "gpu"),
+    ],
+)
+def test_installs_once_then_trains(launch, script, options, extra, device):
+    train = f"python -m training.train --device {device} --dataset gs://B/d --preset base"
+    words = ["--dataset", "gs://B/d", "--preset", "base"]
+    assert launch(script, *words, **options) == [installs(extra), train]
+    assert launch(script, *words, **options) == [train]
+
+
+@pytest.mark.parametrize("script", ["train_gpu", "train_tpu"])
+def test_help_installs_nothing(launch, script):
+    assert launch(script, "--help")[0].startswith(f"usage: scripts/{script} OPTIONS")
