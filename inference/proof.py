@@ -31,7 +31,7 @@ class Precision:
 
     Attributes:
       bytes: of a weight.
-      tolerance: of a logit; where texts need not be exact, relative to the sequence's largest (or to 1).
+      tolerance: of a logit, relative to the sequence's largest (or to 1): float32 rounds in proportion to that.
       exact: whether texts must be equal but for ties; otherwise the score decides.
     """
 
@@ -141,10 +141,10 @@ def check_answers(answers: list[Answer], edge_cases: dict[str, np.ndarray], prec
         "logits of edge cases": [each for each in answers if each.name in edge_cases],
     }
     for title, group in groups.items():
-        off = [each.difference / (1.0 if precision.exact else each.largest) for each in group]
+        off = [each.difference / each.largest for each in group]
         worst = int(np.argmax(np.nan_to_num(off, nan=np.inf)))
         shown = f"{off[worst]:.1e} in {group[worst].name}, of {len(group):,}"
-        expected = f"at most {precision.tolerance:g} off" + (", relatively" if not precision.exact else "")
+        expected = f"at most {precision.tolerance:g} off, relative to the largest"
         # Written so that NaN fails too.
         verdicts.append(Verdict(title, shown, expected, off[worst] <= precision.tolerance))
     other = [each.name for each in answers if each.text != each.own]
