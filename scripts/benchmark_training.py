@@ -24,7 +24,7 @@ from unittest import mock
 import numpy as np
 from benchmark_model import MEAN, STD, TINY, Cost, best, make_model, time_model, timed
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from pipeline import commands, directories, vocabulary
 from pipeline import landmarks as lm
@@ -181,7 +181,7 @@ def _dense(loss, **arguments):
 
 def show(title: str, costs: Costs, base: str, out: Console) -> None:
     heads = ("ms an example", "examples/s", "times as fast", "CPU ms", "times less CPU")
-    table = Table("", *heads, title=title, title_justify="left")
+    table = Table(Column("", no_wrap=True), *heads, title=title, title_justify="left")
     for name, cost in costs.items():
         ratios = costs[base].clock / cost.clock, costs[base].cpu / cost.cpu
         table.add_row(
@@ -241,7 +241,7 @@ def main() -> None:
     arguments = parser.parse_args()
     # Before Keras is imported.
     os.environ["KERAS_BACKEND"] = "jax" if arguments.model_only else "tensorflow"
-    out = Console(width=110)
+    out = Console(width=130)
     if not arguments.model_only:
         report = compare(QUICK if arguments.quick else Size(), out)
     else:

@@ -208,7 +208,7 @@ def test_other_weights_are_refused(toy_model, trained, dataset):
     finally:
         bias.assign(before)
     assert found.keys() == {"logits", "logits of edge cases"}
-    assert found["logits"].startswith("1.0e-03 in sequence ")
+    assert 1e-4 < float(found["logits"].split()[0]) <= 1.01e-3
 
 
 def test_another_frame_budget_is_refused(toy_model, trained, dataset):

@@ -97,7 +97,8 @@ def test_the_model_alone_needs_no_tensorflow(tmp_path):
     pytest.importorskip("jax")
     script = ROOT / "scripts/benchmark_training.py"
     blocked = (
-        f"import runpy, sys; sys.modules['tensorflow'] = None; runpy.run_path({str(script)!r}, run_name='__main__')"
+        f"import runpy, sys; sys.modules['tensorflow'] = None; sys.path.insert(0, {str(script.parent)!r});"
+        f" runpy.run_path({str(script)!r}, run_name='__main__')"
     )
     done = run("-c", blocked, "--output", tmp_path, "--quick", "--model-only", "--peak-tflops", "2")
     assert done.returncode == 0, done.stderr
