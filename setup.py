@@ -41,6 +41,7 @@ setup(
             # An independent CTC loss, and with it JAX on the CPU.
             "optax>=0.2.4,<1",
             "pytest>=8,<10",
+            "pytest-xdist>=3.6,<4",
             "ruff>=0.9,<1",
         ],
     },

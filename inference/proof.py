@@ -32,6 +32,8 @@ class Precision:
     Attributes:
       bytes: of a weight.
       tolerance: of a logit, relative to the sequence's largest (or to 1): float32 rounds in proportion to that.
+        Where weights are rounded, it only finds what is broken: float16 moved logits of long clips by up to 0.011 in
+        untrained networks of the published size.
       exact: whether texts must be equal but for ties; otherwise the score decides.
     """
 
@@ -42,7 +44,7 @@ class Precision:
 
 PRECISIONS = {
     "none": Precision(4, 1e-4, exact=True),
-    "float16": Precision(2, 1e-2, exact=False),
+    "float16": Precision(2, 0.05, exact=False),
     "int8": Precision(1, 0.5, exact=False),
 }
 

@@ -2,6 +2,7 @@ import gc
 import json
 import resource
 
+import keras
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
@@ -342,6 +343,7 @@ def test_the_memory_of_a_thousand_recognitions(toy_model):
 
 @pytest.mark.long
 def test_the_published_final_network_fits_the_competition(dataset, tmp_path):
+    keras.utils.set_random_seed(0)
     config = PRESETS["final"]
     model = Recogniser(config.network, dataset.mean, dataset.std)
     model.build()

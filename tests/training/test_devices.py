@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 
@@ -101,9 +102,9 @@ def test_tensorflow_pads_to_the_longest_sequence():
     assert devices.spread(batch) is batch
 
 
-def trained_under_jax(dataset, output, settings, environment):
+def trained_under_jax(dataset, output, settings, environment, program=("-m", "training.train")):
     """A process that trains, on the devices of its environment."""
-    words = [sys.executable, "-m", "training.train", "--dataset", dataset, "--output", output, *settings]
+    words = [sys.executable, *program, "--dataset", dataset, "--output", output, *settings]
     words += ["--checkpoint-minutes", "0", "--set", "optimizer.ema=0.5"]
     return subprocess.Popen(list(map(str, words)), env=environment, text=True, stderr=subprocess.PIPE)
 
@@ -133,6 +134,43 @@ def test_four_devices_train_as_one(jax_runs):
     one, four = (runs.read_history(path(output) / runs.HISTORY) for output in outputs.values())
     assert [row["loss"] for row in four] == pytest.approx([row["loss"] for row in one], rel=1e-5)
     assert [row["validation_score"] for row in four] == [row["validation_score"] for row in one]
+
+
+KILLED_AFTER_TWO_STEPS = """
+import itertools, os, signal
+from pipeline import commands
+from training import checkpoint, train
+
+def save_and_die(*arguments, **options):
+    save(*arguments, **options)
+    if next(saves) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+save, checkpoint.save, saves = checkpoint.save, save_and_die, itertools.count(1)
+commands.run(train.main)
+"""
+
+
+def test_under_jax_too_a_continued_run_ends_as_an_uninterrupted_one(
+    jax_runs, toy_dataset, toy_settings, jax_environment
+):
+    output = toy_dataset.parent / "jax-continued"
+    killed = trained_under_jax(
+        toy_dataset, output, toy_settings, jax_environment(1), program=("-c", KILLED_AFTER_TWO_STEPS)
+    )
+    said = killed.communicate()[1]
+    assert killed.returncode == -signal.SIGKILL, said
+    with np.load(output / runs.CHECKPOINT) as saved:
+        done = {name.split(".")[1]: int(saved[name]) for name in saved.files if "s_done." in name}
+    assert done == {"epochs_done": 0, "steps_done": 2}
+    continued = trained_under_jax(toy_dataset, output, toy_settings, jax_environment(1))
+    said = continued.communicate()[1]
+    assert continued.returncode == 0, said
+    for name in (runs.CHECKPOINT, runs.BEST):
+        with np.load(output / name) as found, np.load(jax_runs[0][1] / name) as expected:
+            assert found.files == expected.files
+            for array in expected.files:
+                np.testing.assert_array_equal(found[array], expected[array], err_msg=array)
 
 
 def test_tensorflow_recognises_with_weights_trained_under_jax(jax_runs, toy_dataset):
