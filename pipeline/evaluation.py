@@ -157,13 +157,12 @@ def check_comparable(first: Mapping[int, Row], second: Mapping[int, Row]) -> Non
 def _figures(rows: list[Row], errors_U: np.ndarray, replicates: int = REPLICATES) -> dict[str, Any]:
     characters_U = np.array([len(row.target) for row in rows])
     characters, errors = int(characters_U.sum()), int(errors_U.sum())
-    low, high = interval(_error_rate(bootstrap(np.stack([characters_U, errors_U], axis=1), replicates=replicates)))
     return {
         "sequences": len(rows),
         "characters": characters,
         "exact": sum(row.exact for row in rows),
         "score": (characters - errors) / characters,
-        "interval": [1 - high, 1 - low],
+        "interval": _score_interval(np.stack([characters_U, errors_U], axis=1), replicates),
         "character_error_rate": errors / characters,
     }
 
@@ -172,10 +171,13 @@ def _interval_by_signer(rows: list[Row], errors_U: np.ndarray) -> list[float] | 
     """Of the score, where other signers might have been recorded: whole signers are resampled. Not of a single one."""
     totals_Ux2 = np.stack([[len(row.target) for row in rows], errors_U], axis=1)
     of_signers = _summed(totals_Ux2, [row.participant_id for row in rows])
-    if len(of_signers) < 2:
-        return None
-    low, high = interval(_error_rate(bootstrap(of_signers)))
-    return [1 - high, 1 - low]
+    return _score_interval(of_signers) if len(of_signers) > 1 else None
+
+
+def _score_interval(totals_Ux2: np.ndarray, replicates: int = REPLICATES) -> list[float]:
+    """Of (U, 2) characters and errors."""
+    sums_Rx2 = bootstrap(totals_Ux2, replicates=replicates)
+    return interval(1 - sums_Rx2[:, 1] / sums_Rx2[:, 0])
 
 
 def difference(totals_Ux3: np.ndarray) -> dict[str, Any]:
@@ -201,10 +203,6 @@ def _summed(totals_UxC: np.ndarray, signers: list[int]) -> np.ndarray:
     sums = np.zeros((len(names), totals_UxC.shape[1]), np.int64)
     np.add.at(sums, of, totals_UxC)
     return sums
-
-
-def _error_rate(sums_Rx2: np.ndarray) -> np.ndarray:
-    return sums_Rx2[:, 1] / sums_Rx2[:, 0]
 
 
 def _errors(row: Row) -> int:
