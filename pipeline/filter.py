@@ -143,6 +143,7 @@ def filter_dataset(parent: Path, scores: Path, output: Path, *, threshold: float
         {
             "from": "filter",
             "task": dataset.TASK,
+            "split": source.manifest["settings"].get("split", {}),
             "parent": source.fingerprint,
             "scores_sha256": scores_sha256,
             "threshold": threshold,

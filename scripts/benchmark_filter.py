@@ -4,9 +4,9 @@
     python scripts/benchmark_filter.py --truth TRUTH --json out/filter.json SCORES SCORES ...
 
 Each of SCORES is a directory of training.score, all of the same data set; TRUTH is a CSV file (sequence_id, kind) of
-the spoiled sequences. Judged are those that a filter judges: all but the test split. "caught at 1 % lost" is the share
-of spoiled sequences below the threshold that at most 1 % of the good ones are below; "order" the probability that a
-spoiled sequence scores lower than a good one; "chosen" the threshold that pipeline.filter takes by itself.
+the spoiled sequences. Judged are those that a filter judges: all but the test split. "caught, at most 1 % lost" is the
+share of spoiled sequences below the highest threshold that at most 1 % of the good ones are below; "order" the
+probability that a spoiled sequence scores lower than a good one; "chosen" the threshold that pipeline.filter takes.
 """
 
 import sys
@@ -88,15 +88,15 @@ def show(found: dict[str, dict[str, Any]], out: Console) -> None:
     table.add_row("good, spoiled", *(f"{one['good']:,}, {sum(one['spoiled'].values()):,}" for one in each))
     table.add_row("order", *(f"{one['order']:.4f}" for one in each))
     for loss in map(str, LOSSES):
-        table.add_row(f"caught at {float(loss):.1%} lost", *(_caught(one["at_loss"][loss]) for one in each))
-    table.add_row("chosen", *(f"{_caught(one['chosen'])}, {one['chosen']['lost']:.1%} lost" for one in each))
+        table.add_row(f"caught, at most {float(loss):.1%} lost", *(_caught(one["at_loss"][loss]) for one in each))
+    table.add_row("chosen", *(_caught(one["chosen"]) for one in each))
     for kind in each[0]["spoiled"]:
         table.add_row(f"  {kind}", *(f"{one['chosen']['caught_of'][kind]:.1%}" for one in each))
     out.print(table)
 
 
 def _caught(figures: dict[str, Any]) -> str:
-    return f"{figures['caught']:.1%} (score {figures['threshold']:.3f})"
+    return f"{figures['caught']:.1%}, {figures['lost']:.1%} lost (score {figures['threshold']:.3f})"
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ PEAK = {
     "NVIDIA L4": 121e12,
     "Tesla V100-SXM2-16GB": 125e12,
     "Tesla T4": 65e12,
+    "TPU v2": 23e12,  # of one of a chip's two cores, each of which is a device
+    "TPU v3": 61e12,
     "TPU v4": 275e12,
     "TPU v5 lite": 197e12,
     "TPU v6 lite": 918e12,
@@ -115,6 +117,6 @@ def time_model(
         "milliseconds a step": 1000 * seconds,
         "examples a second": batch_size / seconds,
         "TFLOP/s": flops / 1e12,
-        "share of peak": flops / peak if peak else None,
+        "share of the half-precision peak": flops / peak if peak else None,
         "seconds of compilation and first steps": compiled,
     }

@@ -34,6 +34,7 @@ from pipeline.synthesis.plan import make_landmarks, plan_sequences
 from pipeline.synthesis.signers import make_signers
 from pipeline.synthesis.tracker import POINT_COLUMNS
 from training import config as cfg
+from training import devices
 
 SIGNERS = 50
 OURS = "ours: bucketed"
@@ -259,6 +260,7 @@ def main() -> None:
     os.environ["KERAS_BACKEND"] = "jax" if arguments.model_only else "tensorflow"
     out = Console(width=130)
     if not arguments.model_only:
+        devices.use("cpu")
         report = compare(QUICK if arguments.quick else Size(), out)
     else:
         config = cfg.PRESETS[arguments.preset]

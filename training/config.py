@@ -17,7 +17,7 @@ LANDMARKS_IN_MEMORY = 2 << 30  # 2 GiB
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """The published topology; `width`, `blocks` and `heads` are what the presets differ in."""
+    """The published topology, and the base model's settings."""
 
     hand_shape: bool = False  # everyone right-handed, and the hand's shape beside the 600 features; not published
     width: int = 384

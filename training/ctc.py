@@ -19,14 +19,14 @@ def ctc_loss(*, labels_BxL, label_lengths_B, logits_BxTxV, num_frames_B, sparse:
       label_lengths_B: int32, 0 for an empty label.
       logits_BxTxV: unnormalised, any float type; computed with in float32.
       num_frames_B: int32; later frames are padding.
-      sparse: use TensorFlow's sparse-label kernel, about 30 times as fast as a dense one on a CPU, but neither for XLA
-        nor for other backends; else Keras' dense one, for both.
+      sparse: use TensorFlow's sparse-label kernel, 20 to 30 times as fast as a dense one on a CPU, but neither for XLA
+        nor for other backends; else Keras' dense one, for both. On a GPU TensorFlow may choose cuDNN's kernel for it.
     """
     fits_B = minimal_frames(labels_BxL, label_lengths_B) <= num_frames_B
     empty_B = label_lengths_B == 0
     logits_BxTxV = ops.cast(logits_BxTxV, "float32")
     # A kernel answers only for labels that fit, the sparse one only for labels that are not empty. The others become
-    # one character, which always fits; what the kernel says of it is not used.
+    # one character, which fits in any frame; what the kernel says of it is not used.
     replaced_B = ops.logical_or(empty_B, ops.logical_not(fits_B))
     kernel = _sparse_kernel if sparse else _dense_kernel
     loss_B = kernel(

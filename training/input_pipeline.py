@@ -100,8 +100,7 @@ def training_batches(
       pad_to: frames of every batch; otherwise each is padded to its longest sequence.
     """
 
-    def batch(step: int):
-        positions, partners, num_frames = plan.positions[step], plan.partners[step], plan.num_frames[step]
+    def batch(step: int, positions: np.ndarray, partners: np.ndarray, num_frames: np.ndarray):
         labels, label_lengths = corpus.labels[positions], corpus.label_lengths[positions]  # copies
         # Not [seed, epoch, step]: with step 0 that is the same stream as the plan's [seed, epoch].
         random = np.random.default_rng([config.seed, epoch, 1 + step])
@@ -116,7 +115,8 @@ def training_batches(
             inputs.append(augment.augment(augment.resample(landmarks, num_frames[row]), config.augment, random))
         return _padded(inputs, pad_to), num_frames, labels, label_lengths
 
-    return _batches(batch, range(first_step, len(plan.positions)), pad_to)
+    steps = np.arange(first_step, len(plan.positions))
+    return _batches(batch, _rows(steps, plan.positions[steps], plan.partners[steps], plan.num_frames[steps]), pad_to)
 
 
 def evaluation_batches(
@@ -130,12 +130,16 @@ def evaluation_batches(
     order = np.argsort(-corpus.num_frames, kind="stable")
     num_frames = np.minimum(corpus.num_frames, max_frames)
 
-    def batch(step: int):
-        chosen = order[step * batch_size : (step + 1) * batch_size]
+    def batch(chosen: np.ndarray):
         inputs = [augment.resample(corpus.landmarks(i), num_frames[i]) for i in chosen]
         return _padded(inputs, pad_to), num_frames[chosen], corpus.labels[chosen], corpus.label_lengths[chosen]
 
-    return _batches(batch, range(-(-len(order) // batch_size)), pad_to), order
+    return _batches(batch, _rows(order).batch(batch_size), pad_to), order
+
+
+def _rows(*arrays: np.ndarray) -> tf.data.Dataset:
+    # Not in the closure of the function that makes batches: TensorFlow keeps every such function of a process for good.
+    return tf.data.Dataset.from_tensor_slices(arrays)
 
 
 def _padded(inputs: list[np.ndarray], pad_to: int | None) -> np.ndarray:
@@ -149,19 +153,21 @@ def _padded(inputs: list[np.ndarray], pad_to: int | None) -> np.ndarray:
     return batch
 
 
-def _batches(batch: Callable[[int], tuple[Any, Any, Any, Any]], steps: range, pad_to: int | None) -> tf.data.Dataset:
-    """The batches of these steps, made in numpy by several threads: its work on arrays is done without Python's lock.
+def _batches(
+    batch: Callable[..., tuple[Any, Any, Any, Any]], rows: tf.data.Dataset, pad_to: int | None
+) -> tf.data.Dataset:
+    """A batch of each row, made in numpy by several threads: its work on arrays is done without Python's lock.
 
     One call for a whole batch: what `tf.data` does for each element costs more than the augmentation of it.
     """
 
-    def arrays(step):
-        landmarks, *integers = batch(int(step))
+    def arrays(*row):
+        landmarks, *integers = batch(*row)
         return landmarks, *(np.asarray(each, np.int32) for each in integers)
 
-    def element(step):
+    def element(*row):
         landmarks, num_frames, labels, label_lengths = tf.numpy_function(
-            arrays, [step], (tf.float32, tf.int32, tf.int32, tf.int32)
+            arrays, row, (tf.float32, tf.int32, tf.int32, tf.int32)
         )
         inputs = {
             "landmarks": tf.ensure_shape(landmarks, (None, pad_to, lm.NUM_POINTS, 2)),
@@ -172,5 +178,4 @@ def _batches(batch: Callable[[int], tuple[Any, Any, Any, Any]], steps: range, pa
             "label_lengths": tf.ensure_shape(label_lengths, (None,)),
         }
 
-    numbers = tf.data.Dataset.range(steps.start, steps.stop)
-    return numbers.map(element, tf.data.AUTOTUNE, deterministic=True).prefetch(2)
+    return rows.map(element, tf.data.AUTOTUNE, deterministic=True).prefetch(2)

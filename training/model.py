@@ -1,6 +1,7 @@
 """The published CTC transformer, and the model that is trained and exported: features and network as one.
 
-Shapes: B sequences, T frames, P = 100 points, F = 600 features, V = 60 classes (the blank is the last).
+Shapes: B sequences, T frames, P = 100 points, F features (600, or 642 with hand shapes), V = 60 classes (the
+blank is the last).
 """
 
 import contextlib
@@ -13,7 +14,7 @@ from keras import ops
 from pipeline import landmarks as lm
 from pipeline import vocabulary
 from training import config as cfg
-from training import ctc
+from training import ctc, devices
 from training.features import Features
 from training.layers import (
     BatchNorm,
@@ -119,7 +120,7 @@ class Recogniser(keras.Model):
             label_lengths_B=y["label_lengths"],
             logits_BxTxV=y_pred,
             num_frames_B=x["num_frames"],
-            sparse=keras.backend.backend() == "tensorflow" and not self.jit_compile,
+            sparse=not (devices.compiled() or self.jit_compile),
         )
         self.without_loss.update_state(ops.logical_not(fits_B))
         return ops.sum(loss_B) / ops.maximum(ops.sum(ops.cast(fits_B, loss_B.dtype)), 1)

@@ -47,7 +47,7 @@ class Run:
     @classmethod
     def open(cls, directory: Path) -> "Run":
         """Raises `UserError` where it is no finished run of this version, or its files are not those it ended with."""
-        manifest = directories.read_manifest(directory, KIND, needed=["weights_sha256"])
+        manifest = directories.read_manifest(directory, KIND, needed=["weights_sha256", "statistics_sha256"])
         try:
             config = cfg.from_dict(manifest["settings"]["config"])
         except (LookupError, TypeError) as error:
@@ -55,6 +55,7 @@ class Run:
                 f"{directory} was trained with settings of another version of this program ({error}): train it again"
             ) from error
         directories.check_file(directory / BEST, manifest["weights_sha256"])
+        directories.check_file(directory / STATISTICS, manifest["statistics_sha256"])
         return cls(directory, manifest, config, *read_statistics(directory / STATISTICS))
 
     @property

@@ -1,5 +1,7 @@
 """The training loop: epochs of planned batches, the learning rate, validation, best weights and checkpoints."""
 
+import importlib
+import itertools
 import platform
 import shlex
 import sys
@@ -48,9 +50,13 @@ class Trainer:
         self.left_out = {"refused_by_length_rule": int((~passes).sum()), "too_few_frames": int((passes & ~fits).sum())}
         self.steps_per_epoch = len(self.chosen) // config.optimizer.batch_size
         if not self.steps_per_epoch:
+            refused, short = self.left_out.values()
+            others = "data.length_rule=false, data.max_frames higher or data.validation_phrase_share lower"
             raise UserError(
                 f"{dataset.path}: {len(self.chosen)} sequences to train on, fewer than a batch"
-                f" ({config.optimizer.batch_size}): set optimizer.batch_size lower"
+                f" ({config.optimizer.batch_size}): of {len(self.training)} that are not for validation, the length"
+                f" rule refuses {refused}, and {short} have too few frames for their phrase; set"
+                f" {'optimizer.batch_size lower' if len(self.chosen) else others}"
             )
         if not len(self.validation):
             raise UserError(
@@ -146,7 +152,7 @@ class Trainer:
                 ids = ", ".join(map(str, self.training.sequence_ids[positions[positions >= 0]]))
                 raise UserError(
                     f"the loss became {loss} in epoch {epoch + 1}, step {step} of {self.steps_per_epoch};"
-                    f" its sequences: {ids}; lower optimizer.learning_rate"
+                    f" its sequences: {ids}; lower optimizer.learning_rate, and train into another directory"
                 )
             # The last step's is written after validation.
             if step < self.steps_per_epoch and time.monotonic() - saved >= self.checkpoint_seconds:
@@ -181,8 +187,10 @@ class Trainer:
     def finish(self) -> dict[str, Any]:
         """What the manifest says about the run."""
         best = max(self.history, key=lambda row: row["validation_score"])
+        backend = keras.backend.backend()
         return {
             "weights_sha256": directories.sha256_of(self.directory / runs.BEST),
+            "statistics_sha256": directories.sha256_of(self.directory / runs.STATISTICS),
             "best_score": best["validation_score"],
             "best_epoch": int(best["epoch"]),
             "training_sequences": len(self.chosen),
@@ -192,8 +200,11 @@ class Trainer:
             "seconds": round(sum(row["seconds"] for row in self.history), 1),
             "trainable_parameters": int(sum(np.prod(v.shape) for v in self.model.trainable_variables)),
             "command": shlex.join(sys.orig_argv),
-            "versions": {"python": platform.python_version(), "keras": keras.__version__},
-            "backend": keras.backend.backend(),
+            "versions": {
+                "python": platform.python_version(),
+                **{name: importlib.import_module(name).__version__ for name in ("numpy", "keras", backend)},
+            },
+            "backend": backend,
             "devices": devices.count(),
         }
 
@@ -221,13 +232,12 @@ class Trainer:
 
 
 def _check_signers(dataset: Dataset) -> None:
-    """Raises `UserError` where signers who train are in other splits too, and nobody asked for it."""
-    training = set(dataset.participants(TRAIN))
-    for split in (VALIDATION, TEST):
-        shared = sorted(training & set(dataset.participants(split)))
+    """Raises `UserError` where a signer is in two splits, and nobody asked for it."""
+    for one, other in itertools.combinations((TRAIN, VALIDATION, TEST), 2):
+        shared = sorted(set(dataset.participants(one)) & set(dataset.participants(other)))
         if shared and dataset.signers_apart:
             raise UserError(
-                f"{dataset.path}: signer {shared[0]} is in training and in {split}, but the data were split by signer:"
+                f"{dataset.path}: signer {shared[0]} is in {one} and in {other}, but the data were split by signer:"
                 " delete it and make it again; to have signers in several splits, convert with --split-by file or"
                 " sequence"
             )
@@ -238,8 +248,9 @@ def _split(dataset: Dataset, config: cfg.Config) -> tuple[Corpus, Corpus, str]:
     training = Corpus.of(dataset, TRAIN)
     training = training.select(~np.isin(training.sequence_ids, list(held_out(dataset, config.data))))
     if dataset.count(VALIDATION):
-        shared = set(dataset.participants(TRAIN)) & set(dataset.participants(VALIDATION))
-        name = "other sequences, of training signers too" if shared else "other signers"
+        who, learnt, tested = (set(dataset.participants(split)) for split in (VALIDATION, TRAIN, TEST))
+        name = "other sequences, of training signers too" if who & learnt else "other signers"
+        name += ", test signers among them" if who & tested else ""
         return training, Corpus.of(dataset, VALIDATION), name
     share = config.data.validation_phrase_share
     validation = np.array([is_validation_phrase(text, share) for text in training.texts], bool)

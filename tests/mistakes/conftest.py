@@ -60,7 +60,9 @@ def _make_run(directory: pathlib.Path, dataset: Dataset, toy_settings: list[str]
     directories.prepare(directory, directories.Request(runs.KIND, settings))
     np.savez(directory / runs.BEST, weights=np.zeros(3))
     shutil.copy(dataset.path / "statistics.json", directory / runs.STATISTICS)
-    _complete(directory, runs.KIND, settings, weights_sha256=directories.sha256_of(directory / runs.BEST))
+    files = {"weights_sha256": runs.BEST, "statistics_sha256": runs.STATISTICS}
+    sums = {name: directories.sha256_of(directory / file) for name, file in files.items()}
+    _complete(directory, runs.KIND, settings, **sums)
 
 
 def _make_scores(directory: pathlib.Path, dataset: Dataset) -> None:

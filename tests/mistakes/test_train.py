@@ -205,7 +205,7 @@ MISTAKES = {
     "a signer of another split in training": (
         ("edited", "dataset/manifest.json", lambda path: signers(path, "test", [2, 3])),
         GOOD,
-        "dataset: signer 2 is in training and in test, but the data were split by signer: delete it and make it again;"
+        "dataset: signer 2 is in train and in test, but the data were split by signer: delete it and make it again;"
         " to have signers in several splits, convert with --split-by file or sequence",
     ),
     # The output.
@@ -245,7 +245,8 @@ MISTAKES = {
     "batches larger than the data": (
         None,
         f"{GOOD} --set optimizer.batch_size=400",
-        "dataset: ... sequences to train on, fewer than a batch (400): set optimizer.batch_size lower",
+        "dataset: ... sequences to train on, fewer than a batch (400): of ... that are not for validation, the length"
+        " rule refuses ..., and ... have too few frames for their phrase; set optimizer.batch_size lower",
     ),
     "nothing to validate on": (
         None,

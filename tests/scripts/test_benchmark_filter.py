@@ -62,6 +62,6 @@ def test_two_tables(script, command, tmp_path, capsys):
         score_table.write(tmp_path / name / score_table.FILE_NAME, rows(scores).values())
         directories.complete(tmp_path / name, request, {})
     command(script, "--truth", tmp_path / "truth.csv", tmp_path / "in-sample", tmp_path / "out-of-fold")
-    (caught,) = [line for line in capsys.readouterr().out.splitlines() if "caught at 1.0% lost" in line]
-    assert "0.0% (score 0.700)" in caught
-    assert "100.0% (score 0.700)" in caught
+    (caught,) = [line for line in capsys.readouterr().out.splitlines() if "caught, at most 1.0% lost" in line]
+    assert "0.0%, 0.0% lost (score 0.700)" in caught
+    assert "100.0%, 0.0% lost (score 0.700)" in caught

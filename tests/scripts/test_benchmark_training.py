@@ -104,7 +104,7 @@ def test_the_model_alone_needs_no_tensorflow(tmp_path):
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["examples a second"] > 0
-    assert report["share of peak"] == pytest.approx(report["TFLOP/s"] / 2)
+    assert report["share of the half-precision peak"] == pytest.approx(report["TFLOP/s"] / 2)
 
 
 def test_operations_of_a_step():

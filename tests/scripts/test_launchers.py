@@ -26,7 +26,8 @@ def launch(tmp_path):
 
     def run(script, *words, gpus=1, **variables):
         lines = "".join(f"echo 'GPU {i}: NVIDIA L4'\n" for i in range(gpus))
-        for name, text in (("python3", PYTHON), ("nvidia-smi", f"#!/bin/sh\n{lines}")):
+        python = variables.get("PYTHON", "python3")
+        for name, text in ((python, PYTHON), ("nvidia-smi", f"#!/bin/sh\n{lines}")):
             (tmp_path / "tools" / name).write_text(text)
             (tmp_path / "tools" / name).chmod(0o755)
         environment = {"PATH": f"{tmp_path / 'tools'}{os.pathsep}{os.environ['PATH']}", **variables}
@@ -46,6 +47,7 @@ def installs(extra):
     ("script", "options", "extra", "device"),
     [
         ("train_tpu", {"gpus": 0}, "train-tpu", "tpu"),
+        ("train_tpu", {"gpus": 0, "PYTHON": "python3.99"}, "train-tpu", "tpu"),
         ("train_gpu", {}, "train-gpu", "gpu"),
         ("train_gpu", {"gpus": 4}, "train-gpus", "gpu"),
         ("train_gpu", {"gpus": 4, "CUDA_VISIBLE_DEVICES": "0,1"}, "train-gpus", "gpu"),

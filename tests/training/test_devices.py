@@ -51,7 +51,7 @@ def test_tensorflow_computes_on_the_cpu_and_on_one_gpu_jax_on_everything_else(en
         assert environment(device, "jax", "libtpu", tpu=True, gpus=1) == expected
     assert backend("cpu", "jax", "libtpu", tpu=True, gpus=4) == "tensorflow"
     assert backend("auto", tpu=True) == "tensorflow"  # without what a TPU needs
-    assert backend("cpu", KERAS_BACKEND="jax") == "jax"
+    assert backend("cpu", "jax", KERAS_BACKEND="jax") == "jax"
     assert backend("gpu", "jax", CUDA, gpus=1, KERAS_BACKEND="jax") == "jax"
 
 
@@ -73,6 +73,18 @@ def test_what_is_not_there_is_said_in_one_line(environment, words, options, mess
     with pytest.raises(UserError, match=message) as error:
         environment(*words, **options)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("backend", "message"),
+    [
+        ("torch", "KERAS_BACKEND is 'torch', expected tensorflow or jax"),
+        ("jax", "JAX is not installed: pip install jax"),
+    ],
+)
+def test_a_backend_that_is_not_there(environment, backend, message):
+    with pytest.raises(UserError, match=message):
+        environment("cpu", KERAS_BACKEND=backend)
 
 
 @pytest.mark.parametrize(("visible", "count"), [(None, 3), ("0,2", 2), ("-1", 0), ("", 0)])

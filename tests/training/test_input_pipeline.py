@@ -1,5 +1,7 @@
 import collections
 import dataclasses
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -42,6 +44,23 @@ def test_the_plan_depends_on_seed_and_epoch_alone(corpus):
     keys = list(plans)
     for i, key in enumerate(keys):
         assert not any(same(plans[key], plans[other]) for other in keys[:i])
+
+
+def test_nothing_of_an_epoch_is_kept(corpus):
+    """TensorFlow keeps the functions that it calls in Python: they must not hold what grows with the data."""
+    config = make_config()
+    plan = plan_epoch(corpus, np.arange(len(corpus)), config, epoch=0)
+    kept = [weakref.ref(plan), weakref.ref(plan.positions)]
+    for _ in training_batches(corpus, config, plan, epoch=0):
+        pass
+    del plan
+    batches, order = evaluation_batches(corpus, max_frames=40, batch_size=4)
+    kept.append(weakref.ref(order))
+    for _ in batches:
+        pass
+    del batches, order
+    gc.collect()
+    assert [each() for each in kept] == [None] * 3
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 7, 45])

@@ -144,11 +144,12 @@ CONTENTS = [0.0, np.nan, np.inf, "noise"]
 
 
 @pytest.mark.filterwarnings("ignore:You are using a softmax")  # of one frame
+@pytest.mark.parametrize("padding", [0, 1, 3, 300])
 @pytest.mark.parametrize("content", CONTENTS, ids=str)
-def test_padding_changes_no_logits(tiny_recogniser, clips, pad, content):
+def test_padding_changes_no_logits(tiny_recogniser, clips, pad, content, padding):
     """Nor does what else is in the batch: each sequence alone, at its own length, is what the padded batch gives."""
     together = list(clips.values())
-    padded = tiny_recogniser(pad(together, 33, content)).numpy()
+    padded = tiny_recogniser(pad(together, max(map(len, together)) + padding, content)).numpy()
     for row, (name, each) in enumerate(clips.items()):
         alone = tiny_recogniser(pad([each], len(each))).numpy()[0]
         np.testing.assert_allclose(padded[row, : len(each)], alone, atol=1e-4, err_msg=name)
@@ -175,14 +176,14 @@ def train_step(model, inputs, targets):
     return float(loss), [np.array(g) for g in gradients], after
 
 
-@pytest.mark.parametrize("content", ["noise", np.nan], ids=str)
-def test_padding_changes_nothing_in_training(tiny_recogniser, clips, pad, content):
+@pytest.mark.parametrize(("content", "padding"), [("noise", 1), ("noise", 9), ("noise", 300), (np.nan, 9)], ids=str)
+def test_padding_changes_nothing_in_training(tiny_recogniser, clips, pad, content, padding):
     together = list(clips.values())
     targets = labels(len(together))
     longest = max(map(len, together))
     loss, gradients, statistics = train_step(tiny_recogniser, pad(together, longest), targets)
     padded_loss, padded_gradients, padded_statistics = train_step(
-        tiny_recogniser, pad(together, longest + 9, content), targets
+        tiny_recogniser, pad(together, longest + padding, content), targets
     )
     assert loss > 0
     assert padded_loss == pytest.approx(loss, rel=1e-5)

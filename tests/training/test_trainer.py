@@ -93,7 +93,14 @@ def test_what_is_left_out_of_training_is_counted(dataset, tmp_path, config, left
     [
         (changed(optimizer={"batch_size": 100}), r"\d+ sequences to train on, fewer than a batch \(100\)"),
         (changed(data={"validation_phrase_share": 0.0}), "no validation sequences: set data.validation_phrase_share"),
-        (changed(data={"validation_phrase_share": 1.0}), "0 sequences to train on, fewer than a batch"),
+        (
+            changed(data={"validation_phrase_share": 1.0}),
+            "0 sequences to train on.* data.validation_phrase_share lower",
+        ),
+        (
+            changed(data={"max_frames": 1}),
+            "rule refuses 1, and 15 have too few frames.*; set data.length_rule",
+        ),
     ],
 )
 def test_too_few_sequences(dataset, tmp_path, config, message):
@@ -194,8 +201,9 @@ def without_seconds(history):
     return [{name: value for name, value in row.items() if name != "seconds"} for row in history]
 
 
-def test_restored_at_every_step_it_ends_the_same(dataset, tmp_path, monkeypatch, light):
+def test_restored_at_every_step_it_ends_the_same(dataset, tmp_path, monkeypatch):
     """With averaged weights, late dropout from the second epoch on, and everything that is random."""
+    monkeypatch.setattr("training.model.KERNELS", (3,))  # a convolution unit of three: made sooner
     late = {"late_dropout": 0.5, "late_dropout_epoch": 1}
     config = changed(network=late, optimizer={"epochs": 2, "ema": 0.7, "warmup_epochs": 1.0, "batch_size": 3})
     trainer = Trainer(dataset, config, tmp_path, checkpoint_seconds=0)
@@ -325,17 +333,32 @@ def test_a_checkpoint_when_it_is_time(dataset, tmp_path, monkeypatch):
     assert saved == [[0, 3], [0, 6], [1, 0]]
 
 
-def test_signers_in_several_splits(dataset, tmp_path):
+@pytest.mark.parametrize("pair", [("train", "validation"), ("train", "test"), ("validation", "test")])
+def test_signers_in_several_splits(dataset, tmp_path, pair):
     def shared(**rule):
         manifest = copy.deepcopy(dataset.manifest)
-        manifest["splits"]["test"]["participants"] = [2, 3]
+        for number, split in enumerate(("train", "validation", "test")):
+            manifest["splits"][split]["participants"] = [number, *([9] if split in pair else [])]
         manifest["settings"]["split"] |= rule
         return dataclasses.replace(dataset, manifest=manifest)
 
-    with pytest.raises(UserError, match=r"signer 2 is in training and in test, .* convert with --split-by file"):
+    with pytest.raises(UserError, match=rf"signer 9 is in {pair[0]} and in {pair[1]}, .* convert with --split-by file"):
         Trainer(shared(), CONFIG, tmp_path)
     for asked_for in ({"by": "sequence"}, {"test_files": ["train_landmarks/2.parquet"]}):
         _check_signers(shared(**asked_for))
+
+
+def test_test_signers_in_validation_are_named(toy_data, tmp_path):
+    """Asked for, by a file of theirs."""
+    rule = SplitRule(validation_participants=(2,), test_participants=(3,))
+    convert.convert(toy_data, tmp_path / "dataset", rule, num_shards=1, runner=Runner())
+    made = Dataset.open(tmp_path / "dataset")
+    (tmp_path / "run").mkdir()
+    manifest = copy.deepcopy(made.manifest)
+    manifest["splits"]["test"]["participants"] = [2, 3]
+    manifest["settings"]["split"]["test_files"] = ["train_landmarks/2.parquet"]
+    trainer = Trainer(dataclasses.replace(made, manifest=manifest), CONFIG, tmp_path / "run")
+    assert trainer.validation_name == "other signers, test signers among them"
 
 
 def test_a_checkpoint_of_another_run(dataset, tmp_path):
