@@ -201,11 +201,16 @@ def without_seconds(history):
     return [{name: value for name, value in row.items() if name != "seconds"} for row in history]
 
 
-def test_restored_at_every_step_it_ends_the_same(dataset, tmp_path, monkeypatch):
-    """With averaged weights, late dropout from the second epoch on, and everything that is random."""
+@pytest.mark.parametrize(("precision", "steps"), [("float32", slice(None)), ("float16", slice(2, 3))])
+def test_restored_at_every_step_it_ends_the_same(dataset, tmp_path, monkeypatch, precision, steps):
+    """With averaged weights, late dropout from the second epoch on, and everything that is random.
+
+    In float16, whose optimizer scales the loss, at one.
+    """
     monkeypatch.setattr("training.model.KERNELS", (3,))  # a convolution unit of three: made sooner
     late = {"late_dropout": 0.5, "late_dropout_epoch": 1}
     config = changed(network=late, optimizer={"epochs": 2, "ema": 0.7, "warmup_epochs": 1.0, "batch_size": 3})
+    config = dataclasses.replace(config, precision=precision)
     trainer = Trainer(dataset, config, tmp_path, checkpoint_seconds=0)
     path, checkpoints, save = tmp_path / runs.CHECKPOINT, [], checkpoint.save
 
@@ -223,7 +228,7 @@ def test_restored_at_every_step_it_ends_the_same(dataset, tmp_path, monkeypatch)
         patched.setattr(checkpoint, "save", save_and_keep)
         state, best, history = finish()
     assert len(checkpoints) == 2 * trainer.steps_per_epoch >= 8
-    for step, kept in enumerate(checkpoints, start=1):
+    for step, kept in list(enumerate(checkpoints, start=1))[steps]:
         path.write_bytes(kept)
         trainer._restore()
         assert trainer.start_step == step
