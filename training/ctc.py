@@ -19,7 +19,7 @@ def ctc_loss(*, labels_BxL, label_lengths_B, logits_BxTxV, num_frames_B, sparse:
       label_lengths_B: int32, 0 for an empty label.
       logits_BxTxV: unnormalised, any float type; computed with in float32.
       num_frames_B: int32; later frames are padding.
-      sparse: use TensorFlow's sparse-label kernel, 20 to 30 times as fast as a dense one on a CPU, but neither for XLA
+      sparse: use TensorFlow's sparse-label kernel, about 20 times as fast as a dense one on a CPU, but neither for XLA
         nor for other backends; else Keras' dense one, for both. On a GPU TensorFlow may choose cuDNN's kernel for it.
     """
     fits_B = minimal_frames(labels_BxL, label_lengths_B) <= num_frames_B
