@@ -132,10 +132,13 @@ def read_manifest(directory: Path, kind: str, *, needed: Iterable[str] = ()) -> 
     if manifest.get("kind") != kind:
         raise UserError(f"{directory} is {_kind(manifest)}{_expected(kind, directory)}")
     if manifest.get("schema_version") != SCHEMA_VERSION:
-        raise UserError(f"{directory} is {_of_version(manifest)}: make it again")
+        raise UserError(f"{directory} is {_of_version(manifest)}: delete it and make it again")
     missing = [name for name in ("settings", *needed) if name not in manifest]
     if missing:
-        raise UserError(f"{directory / MANIFEST} lacks {', '.join(missing)}: of another version, make it again")
+        raise UserError(
+            f"{directory / MANIFEST} lacks {', '.join(missing)}: of another version, delete {directory} and make it"
+            " again"
+        )
     return manifest
 
 
@@ -166,11 +169,11 @@ def check_file(path: Path, sha256: str) -> None:
     try:
         found = sha256_of(path)
     except OSError as error:
-        raise commands.cannot_read(path, error, f"make {path.parent} again") from error
+        raise commands.cannot_read(path, error, f"delete {path.parent} and make it again") from error
     if found != sha256:
         raise UserError(
-            f"{path} is not the file that {MANIFEST} tells of: it was cut short, changed or replaced; make"
-            f" {path.parent} again"
+            f"{path} is not the file that {MANIFEST} tells of: it was cut short, changed or replaced; delete"
+            f" {path.parent} and make it again"
         )
 
 

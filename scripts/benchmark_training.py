@@ -2,7 +2,7 @@
 
     python scripts/benchmark_training.py --output out/benchmark-training
 
-Makes its own sequences (`pipeline.synthesis`, 167 frames on average), runs everything on the CPU in one go, and prints
+Makes its own sequences (`pipeline.synthesis`, 179 frames on average), runs everything on the CPU in one go, and prints
 tables of milliseconds an example and ratios; they are kept in OUTPUT/report.json. For an accelerator:
 
     python scripts/benchmark_training.py --output out/benchmark-model --model-only --precision bfloat16

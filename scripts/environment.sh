@@ -7,30 +7,17 @@
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
 
-base_python="${PYTHON:-python3}"
+source "$ROOT/scripts/venv.sh"
 PYTHON="${VIRTUAL_ENV:-$ROOT/.venv}/bin/python"
 if [ -n "${NO_INSTALL:-}" ]; then
     return
 fi
 
-if [ -n "${VIRTUAL_ENV:-}" ]; then
-    if ! "$PYTHON" -c "
+if [ -z "${VIRTUAL_ENV:-}" ]; then
+    make_environment "$ROOT/.venv" beam,train-cpu,inference,plot,test
+elif ! "$PYTHON" -c "
 import importlib.util, sys
 sys.exit(any(not importlib.util.find_spec(name) for name in ('apache_beam', 'ai_edge_litert', 'keras', 'rich')))"; then
-        echo "error: $VIRTUAL_ENV lacks packages: pip install -e '$ROOT[beam,train-cpu,inference]' there, or deactivate it" >&2
-        exit 1
-    fi
-else
-    if ! "$base_python" -c "import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))"; then
-        echo "error: $base_python is $("$base_python" -V 2>&1), expected Python 3.11 to 3.13: install one, and set" \
-            "PYTHON=python3.11" >&2
-        exit 1
-    fi
-    stamp="$ROOT/.venv/installed"
-    if ! cmp -s "$ROOT/setup.py" "$stamp"; then
-        echo "installing packages into $ROOT/.venv (some minutes the first time)" >&2
-        "$base_python" -m venv "$ROOT/.venv"
-        "$PYTHON" -m pip install --quiet --disable-pip-version-check -e "$ROOT[beam,train-cpu,inference,plot,test]"
-        cp "$ROOT/setup.py" "$stamp"
-    fi
+    echo "error: $VIRTUAL_ENV lacks packages: pip install -e '$ROOT[beam,train-cpu,inference]' there, or deactivate it" >&2
+    exit 1
 fi

@@ -86,7 +86,8 @@ def environment(device: str, *, gpus: int, tpu: bool, installed) -> dict[str, st
             console.print(f"note: one of {gpus} GPUs is used; all are with the extra train-gpus instead of train-gpu")
             gpus = 1
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    if backend not in ("tensorflow", "jax"):
+    decides = device == "cpu" or (device == "gpu" and gpus == 1)
+    if decides and backend not in ("tensorflow", "jax"):
         raise UserError(f"KERAS_BACKEND is {backend!r}, expected tensorflow or jax: unset it, or set it to one of them")
     if device == "cpu" and backend == "jax" and not installed("jax"):
         raise UserError("KERAS_BACKEND=jax, but JAX is not installed: pip install jax, or unset KERAS_BACKEND")

@@ -128,13 +128,13 @@ def evaluation_batches(
       pad_to: frames of every batch; otherwise each is padded to its longest sequence.
     """
     order = np.argsort(-corpus.num_frames, kind="stable")
-    num_frames = np.minimum(corpus.num_frames, max_frames)
 
-    def batch(chosen: np.ndarray):
-        inputs = [augment.resample(corpus.landmarks(i), num_frames[i]) for i in chosen]
-        return _padded(inputs, pad_to), num_frames[chosen], corpus.labels[chosen], corpus.label_lengths[chosen]
+    def batch(chosen: np.ndarray, num_frames: np.ndarray):
+        inputs = [augment.resample(corpus.landmarks(i), n) for i, n in zip(chosen, num_frames, strict=True)]
+        return _padded(inputs, pad_to), num_frames, corpus.labels[chosen], corpus.label_lengths[chosen]
 
-    return _batches(batch, _rows(order).batch(batch_size), pad_to), order
+    rows = _rows(order, np.minimum(corpus.num_frames[order], max_frames))
+    return _batches(batch, rows.batch(batch_size), pad_to), order
 
 
 def _rows(*arrays: np.ndarray) -> tf.data.Dataset:

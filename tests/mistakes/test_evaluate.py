@@ -9,7 +9,9 @@ SHARD = "dataset/shards/test-00001-of-00002.tfrecord.gz"
 GOOD = "--model model --dataset dataset --output o"
 A_DATASET = "expected a dataset, which pipeline.convert or pipeline.filter makes"
 A_MODEL = "expected a model, which inference.export makes"
-REPLACED = "is not the file that manifest.json tells of: it was cut short, changed or replaced; make model again"
+REPLACED = (
+    "is not the file that manifest.json tells of: it was cut short, changed or replaced; delete model and make it again"
+)
 
 OPTIONS = {
     "": "the following arguments are required: --model, --dataset, --output",
@@ -54,12 +56,13 @@ MISTAKES = {
     "a model of another version": (
         ("says", "model/manifest.json", {"schema_version": 0}),
         GOOD,
-        "model is a model of another version of this program (schema version 0, this one has 1): make it again",
+        "model is a model of another version of this program (schema version 0, this one has 1): "
+        "delete it and make it again",
     ),
     "an edited manifest": (
         ("says", "model/manifest.json", {"model_sha256": None}),
         GOOD,
-        "model/manifest.json lacks model_sha256: of another version, make it again",
+        "model/manifest.json lacks model_sha256: of another version, delete model and make it again",
     ),
     "a manifest that is no JSON": (
         ("holds", "model/manifest.json", "model"),
@@ -74,7 +77,7 @@ MISTAKES = {
     "no file in it": (
         ("removed", "model/model.tflite"),
         GOOD,
-        "cannot read model/model.tflite (No such file or directory): make model again",
+        "cannot read model/model.tflite (No such file or directory): delete model and make it again",
     ),
     "an empty file": (("holds", "model/model.tflite", ""), GOOD, f"model/model.tflite {REPLACED}"),
     "a file that is cut short": (("cut", "model/model.tflite"), GOOD, f"model/model.tflite {REPLACED}"),

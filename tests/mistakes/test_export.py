@@ -9,7 +9,9 @@ SHARD = "dataset/shards/test-00001-of-00002.tfrecord.gz"
 GOOD = "--run run --dataset dataset --output o"
 A_DATASET = "expected a dataset, which pipeline.convert or pipeline.filter makes"
 A_RUN = "expected a run, which training.train makes"
-REPLACED = "is not the file that manifest.json tells of: it was cut short, changed or replaced; make run again"
+REPLACED = (
+    "is not the file that manifest.json tells of: it was cut short, changed or replaced; delete run and make it again"
+)
 
 OPTIONS = {
     "": "the following arguments are required: --run, --dataset, --output",
@@ -65,7 +67,8 @@ MISTAKES = {
     "a run of another version": (
         ("says", "run/manifest.json", {"schema_version": 2}),
         GOOD,
-        "run is a run of another version of this program (schema version 2, this one has 1): make it again",
+        "run is a run of another version of this program (schema version 2, this one has 1): "
+        "delete it and make it again",
     ),
     "an unfinished data set": (
         ("removed", "dataset/manifest.json"),
@@ -80,7 +83,7 @@ MISTAKES = {
     "no weights": (
         ("removed", "run/best.npz"),
         GOOD,
-        "cannot read run/best.npz (No such file or directory): make run again",
+        "cannot read run/best.npz (No such file or directory): delete run and make it again",
     ),
     "weights that are cut short": (("cut", "run/best.npz"), GOOD, f"run/best.npz {REPLACED}"),
     "a record file that is cut short": (

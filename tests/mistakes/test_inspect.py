@@ -85,12 +85,13 @@ MISTAKES = {
     "a manifest of another version": (
         ("says", "dataset/manifest.json", {"schema_version": 0}),
         "dataset",
-        "dataset is a dataset of another version of this program (schema version 0, this one has 1): make it again",
+        "dataset is a dataset of another version of this program (schema version 0, this one has 1): "
+        "delete it and make it again",
     ),
     "a manifest without shards": (
         ("says", "dataset/manifest.json", {"shards": None}),
         "dataset --verify",
-        "dataset/manifest.json lacks shards: of another version, make it again",
+        "dataset/manifest.json lacks shards: of another version, delete dataset and make it again",
     ),
     "a manifest without overlap": (
         ("says", "dataset/manifest.json", {"overlap": None}),

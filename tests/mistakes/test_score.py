@@ -9,7 +9,9 @@ SHARD = "dataset/shards/test-00001-of-00002.tfrecord.gz"
 GOOD = "--run run --dataset dataset --output o"
 A_DATASET = "expected a dataset, which pipeline.convert or pipeline.filter makes"
 A_RUN = "expected a run, which training.train makes"
-REPLACED = "is not the file that manifest.json tells of: it was cut short, changed or replaced; make run again"
+REPLACED = (
+    "is not the file that manifest.json tells of: it was cut short, changed or replaced; delete run and make it again"
+)
 DAMAGED = "run is damaged, delete it and make it again"
 
 OPTIONS = {
@@ -129,7 +131,8 @@ MISTAKES = {
     "a run of an older version": (
         ("says", "run/manifest.json", {"schema_version": 0}),
         GOOD,
-        "run is a run of another version of this program (schema version 0, this one has 1): make it again",
+        "run is a run of another version of this program (schema version 0, this one has 1): "
+        "delete it and make it again",
     ),
     "a run with settings of another version": (
         ("replaced", "run/manifest.json", '"width"', '"breadth"'),
@@ -144,12 +147,12 @@ MISTAKES = {
     "an edited manifest": (
         ("says", "run/manifest.json", {"weights_sha256": None}),
         GOOD,
-        "run/manifest.json lacks weights_sha256: of another version, make it again",
+        "run/manifest.json lacks weights_sha256: of another version, delete run and make it again",
     ),
     "no weights": (
         ("removed", "run/best.npz"),
         GOOD,
-        "cannot read run/best.npz (No such file or directory): make run again",
+        "cannot read run/best.npz (No such file or directory): delete run and make it again",
     ),
     "weights that are cut short": (("cut", "run/best.npz"), GOOD, f"run/best.npz {REPLACED}"),
     "empty weights": (("holds", "run/best.npz", ""), GOOD, f"run/best.npz {REPLACED}"),
@@ -162,7 +165,7 @@ MISTAKES = {
     "no statistics": (
         ("removed", "run/statistics.json"),
         GOOD,
-        "cannot read run/statistics.json (No such file or directory): make run again",
+        "cannot read run/statistics.json (No such file or directory): delete run and make it again",
     ),
     "damaged statistics": (("cut", "run/statistics.json"), GOOD, f"run/statistics.json {REPLACED}"),
     "a record file that is missing": (

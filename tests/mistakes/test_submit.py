@@ -44,13 +44,14 @@ MISTAKES = {
     "a model of another version": (
         ("says", "model/manifest.json", {"schema_version": 0}),
         GOOD,
-        "model is a model of another version of this program (schema version 0, this one has 1): make it again",
+        "model is a model of another version of this program (schema version 0, this one has 1): "
+        "delete it and make it again",
     ),
     "a file that is cut short": (
         ("cut", "model/model.tflite"),
         GOOD,
-        "model/model.tflite is not the file that manifest.json tells of: it was cut short, changed or replaced; make"
-        " model again",
+        "model/model.tflite is not the file that manifest.json tells of: it was cut short, changed or replaced; delete"
+        " model and make it again",
     ),
     "no arguments": (
         ("removed", "model/inference_args.json"),

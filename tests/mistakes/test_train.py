@@ -139,12 +139,14 @@ MISTAKES = {
     "of an older version": (
         ("says", "dataset/manifest.json", {"schema_version": 0}),
         GOOD,
-        "dataset is a dataset of another version of this program (schema version 0, this one has 1): make it again",
+        "dataset is a dataset of another version of this program (schema version 0, this one has 1): "
+        "delete it and make it again",
     ),
     "of a newer version": (
         ("says", "dataset/manifest.json", {"schema_version": 2}),
         GOOD,
-        "dataset is a dataset of another version of this program (schema version 2, this one has 1): make it again",
+        "dataset is a dataset of another version of this program (schema version 2, this one has 1): "
+        "delete it and make it again",
     ),
     "of another task": (
         ("says", "dataset/manifest.json", {"task": "isolated signs"}),
@@ -164,7 +166,7 @@ MISTAKES = {
     "an edited manifest": (
         ("says", "dataset/manifest.json", {"splits": None}),
         GOOD,
-        "dataset/manifest.json lacks splits: of another version, make it again",
+        "dataset/manifest.json lacks splits: of another version, delete dataset and make it again",
     ),
     "no statistics": (
         ("removed", "dataset/statistics.json"),
@@ -185,7 +187,7 @@ MISTAKES = {
         ("holds", "dataset/statistics.json", json.dumps({"mean": [0.0] * 600, "std": [1.0] * 600})),
         GOOD,
         "dataset/statistics.json is not the file that manifest.json tells of: it was cut short, changed or replaced;"
-        " make dataset again",
+        " delete dataset and make it again",
     ),
     "a record file that is missing": (
         ("removed", SHARD),

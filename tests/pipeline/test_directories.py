@@ -71,7 +71,9 @@ def test_manifests_that_are_refused(tmp_path):
         directories.read_manifest(tmp_path, "other")
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     (tmp_path / "manifest.json").write_text(json.dumps(manifest | {"schema_version": 99}))
-    with pytest.raises(UserError, match=r"is a thing of another version .*\(schema version 99, .*: make it again"):
+    with pytest.raises(
+        UserError, match=r"is a thing of another version .*\(schema version 99, .*: delete it and make it again"
+    ):
         directories.read_manifest(tmp_path, "thing")
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(UserError, match=r"manifest\.json lacks size, weight: of another version"):

@@ -20,7 +20,7 @@ def launch(tmp_path):
     """`launch(script, *words, gpus)`: what a launcher of a copy of the project runs on a machine with as many GPUs."""
     for place in ("scripts", "tools"):
         (tmp_path / place).mkdir()
-    for name in ("train_gpu", "train_tpu", "train_device.sh"):
+    for name in ("train_gpu", "train_tpu", "train_device.sh", "run_pipeline", "environment.sh", "venv.sh", "doctor"):
         (tmp_path / "scripts" / name).write_bytes((ROOT / "scripts" / name).read_bytes())
     (tmp_path / "setup.py").write_bytes((ROOT / "setup.py").read_bytes())
 
@@ -59,6 +59,17 @@ def test_installs_once_then_trains(launch, script, options, extra, device):
     words = ["--dataset", "gs://B/d", "--preset", "base"]
     assert launch(script, *words, **options) == [installs(extra), train]
     assert launch(script, *words, **options) == [train]
+
+
+@pytest.mark.parametrize("python", [{}, {"PYTHON": "python3.99"}])
+def test_the_environment_is_made_by_the_python_that_is_named(launch, python):
+    doctor = "python ROOT/scripts/doctor.py"
+    assert launch("doctor", **python) == [doctor]  # installs nothing
+    run = "python ROOT/scripts/run_pipeline.py --data DATA"
+    install = installs("beam,train-cpu,inference,plot,test").replace(",cloud]", "]")
+    assert launch("run_pipeline", "--data", "DATA", **python) == [install, run]
+    assert launch("run_pipeline", "--data", "DATA") == [run]
+    assert launch("doctor") == [doctor]
 
 
 @pytest.mark.parametrize("script", ["train_gpu", "train_tpu"])

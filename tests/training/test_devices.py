@@ -85,6 +85,7 @@ def test_what_is_not_there_is_said_in_one_line(environment, words, options, mess
 def test_a_backend_that_is_not_there(environment, backend, message):
     with pytest.raises(UserError, match=message):
         environment("cpu", KERAS_BACKEND=backend)
+    assert environment("gpu", "jax", CUDA, gpus=4, KERAS_BACKEND=backend)["KERAS_BACKEND"] == "jax"
 
 
 @pytest.mark.parametrize(("visible", "count"), [(None, 3), ("0,2", 2), ("-1", 0), ("", 0)])
@@ -148,17 +149,23 @@ def test_four_devices_train_as_one(jax_runs):
     assert [row["validation_score"] for row in four] == [row["validation_score"] for row in one]
 
 
-KILLED_AFTER_TWO_STEPS = """
-import itertools, os, signal
+# Tells how far each checkpoint is, in epochs and steps; the process kills itself after the one that DIE_AFTER names.
+TELLING = """
+import os, signal, sys
+import numpy as np
 from pipeline import commands
-from training import checkpoint, train
+from training import checkpoint, runs, train
 
-def save_and_die(*arguments, **options):
-    save(*arguments, **options)
-    if next(saves) == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
+def save_and_tell(path, *arguments, **options):
+    save(path, *arguments, **options)
+    if path.name == runs.CHECKPOINT:
+        with np.load(path) as saved:
+            done = [int(saved[name]) for name in saved.files if "s_done." in name]
+        print("saved", done, file=sys.stderr, flush=True)
+        if str(done) == os.environ.get("DIE_AFTER"):
+            os.kill(os.getpid(), signal.SIGKILL)
 
-save, checkpoint.save, saves = checkpoint.save, save_and_die, itertools.count(1)
+save, checkpoint.save = checkpoint.save, save_and_tell
 commands.run(train.main)
 """
 
@@ -167,17 +174,15 @@ def test_under_jax_too_a_continued_run_ends_as_an_uninterrupted_one(
     jax_runs, toy_dataset, toy_settings, jax_environment
 ):
     output = toy_dataset.parent / "jax-continued"
-    killed = trained_under_jax(
-        toy_dataset, output, toy_settings, jax_environment(1), program=("-c", KILLED_AFTER_TWO_STEPS)
-    )
-    said = killed.communicate()[1]
-    assert killed.returncode == -signal.SIGKILL, said
-    with np.load(output / runs.CHECKPOINT) as saved:
-        done = {name.split(".")[1]: int(saved[name]) for name in saved.files if "s_done." in name}
-    assert done == {"epochs_done": 0, "steps_done": 2}
-    continued = trained_under_jax(toy_dataset, output, toy_settings, jax_environment(1))
-    said = continued.communicate()[1]
-    assert continued.returncode == 0, said
+    for dies, status in (({"DIE_AFTER": "[0, 2]"}, -signal.SIGKILL), ({}, 0)):
+        environment = jax_environment(1) | dies
+        process = trained_under_jax(toy_dataset, output, toy_settings, environment, program=("-c", TELLING))
+        said = process.communicate()[1]
+        assert process.returncode == status, said
+        # The second goes on from there: it takes the first steps of the first epoch no more.
+        assert [line in said for line in ("saved [0, 1]", "saved [0, 2]", "saved [2, 0]")] == [dies != {}] * 2 + [
+            not dies
+        ]
     for name in (runs.CHECKPOINT, runs.BEST):
         with np.load(output / name) as found, np.load(jax_runs[0][1] / name) as expected:
             assert found.files == expected.files

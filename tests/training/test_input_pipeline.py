@@ -47,7 +47,7 @@ def test_the_plan_depends_on_seed_and_epoch_alone(corpus):
 
 
 def test_nothing_of_an_epoch_is_kept(corpus):
-    """TensorFlow keeps the functions that it calls in Python: they must not hold what grows with the data."""
+    """TensorFlow keeps the functions that it calls in Python: they must hold nothing but the corpus that grows."""
     config = make_config()
     plan = plan_epoch(corpus, np.arange(len(corpus)), config, epoch=0)
     kept = [weakref.ref(plan), weakref.ref(plan.positions)]

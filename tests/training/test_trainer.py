@@ -228,8 +228,11 @@ def test_restored_at_every_step_it_ends_the_same(dataset, tmp_path, monkeypatch,
         patched.setattr(checkpoint, "save", save_and_keep)
         state, best, history = finish()
     assert len(checkpoints) == 2 * trainer.steps_per_epoch >= 8
+    assert any("dynamic_scale" in name for name in state) == (precision == "float16")
     for step, kept in list(enumerate(checkpoints, start=1))[steps]:
         path.write_bytes(kept)
+        if precision == "float16":
+            trainer.model.optimizer.dynamic_scale.assign(1.0)
         trainer._restore()
         assert trainer.start_step == step
         found_state, found_best, found_history = finish()
