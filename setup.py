@@ -1,6 +1,9 @@
-"""The distribution `fingerspelling`; Beam workers install only the base requirements and the extra `beam`."""
+"""The distribution `fingerspelling`; Beam workers install only the base requirements and the extra `beam`.
 
-from setuptools import setup
+Which versions CI and the scripts install is in scripts/constraints.txt.
+"""
+
+from setuptools import find_packages, setup
 
 BEAM = ["apache-beam[gcp,dask]>=2.70,<3"]
 TRAIN = ["keras>=3.12,<4", "python-Levenshtein>=0.26,<1"]
@@ -12,7 +15,7 @@ setup(
     description="From hand, face and body landmarks to text: conversion, training and TFLite export",
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
-    packages=["pipeline", "pipeline.synthesis", "training", "inference"],
+    packages=find_packages(include=["pipeline*", "training*", "inference*"]),
     install_requires=[
         "google-crc32c>=1.5,<2",
         "isal>=1.6,<2",
@@ -35,6 +38,7 @@ setup(
         "test": [
             "gcp-storage-emulator>=2026.7,<2027",
             "hypothesis>=6,<7",
+            "import-linter>=2.5,<3",
             "ipykernel>=6.29,<8",
             "mypy>=1.10,<3",
             "nbclient>=0.10,<1",

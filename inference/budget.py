@@ -2,7 +2,7 @@
 
     python -m inference.budget --run out/final --dataset out/dataset --output out/budget --max-latency-ms 20
 
-For each frame budget and each storage: the score on validation sequences (those of the training, where the data set is
+For each frame budget and each storage: the score on validation clips (those of the training, where the data set is
 the training's), the latency over their lengths, and the size of the file. Prints a table, draws it (budget.png, with
 the extra `plot`), and names the best choice within the limits: the highest score, of equal ones the fastest. The
 measurements are kept in budget.json; another call with other limits chooses anew and measures nothing.
@@ -12,28 +12,31 @@ import argparse
 import dataclasses
 import itertools
 import pathlib
-import sys
 import tempfile
 
-from rich.console import Console
 from rich.table import Table
 
-from inference import export, latency
+from inference import latency
 from inference.latency import Limits
-from inference.proof import PRECISIONS, TIMED_SEQUENCES
 from inference.recognizer import MODEL, Recognizer
-from pipeline import directories, scoring, storage
-from pipeline.commands import Parser, UserError, console, path, positive, run, track
-from pipeline.dataset import Dataset
-from pipeline.sequences import Sequence
-from pipeline.storage import Path
-from training.corpus import validation_sequences
+from inference.tflite import conversion
+from inference.tflite.checks import TIMED_CLIPS
+from inference.tflite.conversion import WEIGHTS
+from pipeline.common import directories, storage
+from pipeline.common.arguments import Parser, path, positive
+from pipeline.common.errors import UserError, run
+from pipeline.common.progress import console, track
+from pipeline.common.storage import AnyPath
+from pipeline.dataset.clips import Clip
+from pipeline.dataset.dataset import Dataset
+from pipeline.scores import display
+from training.data.holdout import Holdout
 from training.runs import Run
 
-KIND = "frame budget"
+KIND = directories.Kind("frame budget", made_by="inference.budget")
 MEASUREMENTS = "budget.json"
 PLOT = "budget.png"
-SEQUENCES = 1000
+CLIPS = 1000
 SHARES = (1.0, 0.8, 0.6, 0.4)  # of the frames trained with, where no budgets are given
 EQUAL_SCORE = 0.001  # what differs by less is chance
 
@@ -48,19 +51,19 @@ class Measurement:
     """
 
     max_frames: int
-    quantize: str
+    weights: str
     score: float
     latency_ms: dict[str, float]
     size_mb: float
 
     def __str__(self) -> str:
-        return f"--max-frames {self.max_frames} --quantize {self.quantize}"
+        return f"--max-frames {self.max_frames} --weights {self.weights}"
 
 
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("--run", type=path, required=True, help="run directory made by training.train")
-    parser.add_argument("--dataset", type=path, required=True, help="data set with validation sequences")
+    parser.add_argument("--dataset", type=path, required=True, help="data set with validation clips")
     parser.add_argument("--output", type=path, required=True, help="directory for the table: new, or made before")
     parser.add_argument(
         "--max-frames",
@@ -70,9 +73,9 @@ def main() -> None:
         help="frame budgets, as 120,160; if not given, that of the training and 80, 60 and 40 %% of it",
     )
     parser.add_argument(
-        "--quantize", type=_storages, default=tuple(PRECISIONS), metavar="LIST", help="of none,float16,int8"
+        "--weights", type=_weights, default=tuple(WEIGHTS), metavar="LIST", help="of float32,float16,int8"
     )
-    parser.add_argument("--sequences", type=positive, default=SEQUENCES, help="most validation sequences to read")
+    parser.add_argument("--clips", type=positive, default=CLIPS, help="most validation clips to read")
     latency.add_options(parser)
     budget(parser.parse_args())
 
@@ -80,6 +83,7 @@ def main() -> None:
 def budget(arguments: argparse.Namespace) -> None:
     trained = Run.open(arguments.run)
     dataset = Dataset.open(arguments.dataset)
+    trained.check_task(dataset)
     trained_frames = trained.config.data.max_frames
     budgets = arguments.max_frames or sorted({max(1, round(share * trained_frames)) for share in SHARES}, reverse=True)
     request = directories.Request(
@@ -88,36 +92,36 @@ def budget(arguments: argparse.Namespace) -> None:
             "run": trained.fingerprint,
             "dataset": dataset.fingerprint,
             "max_frames": list(budgets),
-            "quantize": list(arguments.quantize),
-            "sequences": arguments.sequences,
+            "weights": list(arguments.weights),
+            "clips": arguments.clips,
             "threads": arguments.threads,
         },
     )
     output = arguments.output
     was_complete = directories.prepare(output, request)
-    found = read(output)
+    found = read(output, complete=was_complete)
     if not was_complete:
-        share = trained.config.data.validation_phrase_share
-        sequences = list(itertools.islice(validation_sequences(dataset, share), arguments.sequences))
-        if not sequences:
+        holdout = Holdout.of(dataset, trained.config.data)
+        clips = list(itertools.islice(holdout.read_validation(dataset), arguments.clips))
+        if not clips:
             raise UserError(
-                f"{arguments.dataset} has no validation sequences: convert with --validation-participants, or name a"
+                f"{arguments.dataset} has no validation clips: convert with --validation-signers, or name a"
                 " larger data set"
             )
         model = None
-        wanted = [(frames, quantize) for frames in budgets for quantize in arguments.quantize]
-        for frames, quantize in wanted[len(found) :]:
-            model = model or export.load(trained)
-            found.append(measure(model, frames, quantize, sequences, threads=arguments.threads))
+        wanted = [(frames, weights) for frames in budgets for weights in arguments.weights]
+        for frames, weights in wanted[len(found) :]:
+            model = model or conversion.load(trained)
+            found.append(measure(model, frames, weights, clips, threads=arguments.threads))
             directories.write_json(
                 output / MEASUREMENTS, {"measurements": [dataclasses.asdict(each) for each in found]}
             )
-        directories.complete(output, request, {"validation_sequences": len(sequences)})
+        directories.complete(output, request, {"validation_clips": len(clips)})
     if not (output / PLOT).is_file():
         draw(found, output / PLOT)
-    limits = Limits.of(arguments)
+    limits = Limits.of(arguments, trained.task)
     chosen, fits = choose(found, limits)
-    show(found, chosen if fits else None, Console(width=None if sys.stdout.isatty() else export.WIDTH))
+    show(found, chosen if fits else None)
     if fits:
         print(f"best within {limits}: {chosen}, score {chosen.score:.4f}")
         inputs = f"--run {arguments.run} --dataset {arguments.dataset}"
@@ -128,19 +132,21 @@ def budget(arguments: argparse.Namespace) -> None:
         print(f"none keeps to {limits}; closest: {chosen} ({needs}): {advice}")
 
 
-def measure(model, max_frames: int, quantize: str, sequences: list[Sequence], *, threads: int) -> Measurement:
-    """Exports a `training.model.Recogniser`, recognises the sequences, and times some of every length."""
+def measure(model, max_frames: int, weights: str, clips: list[Clip], *, threads: int) -> Measurement:
+    """Exports a `training.network.model.Model`, recognizes the clips, and times some of every length."""
     with tempfile.TemporaryDirectory(prefix="fingerspelling-") as name:
         directory = pathlib.Path(name)
-        export.convert(model, max_frames, directory, quantize=quantize)
+        conversion.convert(model, max_frames, directory, weights=weights)
         recognizer = Recognizer(directory, threads=threads)
-        title = f"{max_frames} frames, {quantize}"
-        texts = [recognizer.text(each.landmarks) for each in track(sequences, title, "sequences", total=len(sequences))]
-        timed = latency.spread([each.num_frames for each in sequences], TIMED_SEQUENCES)
-        milliseconds = latency.milliseconds(recognizer.recognize, [sequences[i].landmarks for i in timed])
-        pairs = zip((each.label for each in sequences), texts, strict=True)
+        title = f"{max_frames} frames, {weights}"
+        predictions = [recognizer.label(each.landmarks) for each in track(clips, title, "clips", total=len(clips))]
+        timed = latency.spread([each.num_frames for each in clips], TIMED_CLIPS)
+        milliseconds = latency.milliseconds(recognizer.recognize, [clips[i].landmarks for i in timed])
+        task, labels = recognizer.task, [each.label for each in clips]
+        errors = sum(task.errors(a, b) for a, b in zip(labels, predictions, strict=True))
+        units = sum(map(task.units, labels))
         size = (directory / MODEL).stat().st_size / 1e6
-        return Measurement(max_frames, quantize, scoring.pooled_score(pairs), latency.summary(milliseconds), size)
+        return Measurement(max_frames, weights, (units - errors) / units, latency.summary(milliseconds), size)
 
 
 def choose(found: list[Measurement], limits: Limits) -> tuple[Measurement, bool]:
@@ -157,31 +163,33 @@ def choose(found: list[Measurement], limits: Limits) -> tuple[Measurement, bool]
     return min(found, key=excess), False
 
 
-def read(directory: Path) -> list[Measurement]:
-    """The measurements so far. Raises `UserError` where the file is damaged."""
-    if not (directory / MEASUREMENTS).is_file():
+def read(directory: AnyPath, *, complete: bool) -> list[Measurement]:
+    """The measurements so far. Raises `UserError` where the file is damaged, or not there although it must be."""
+    file = directory / MEASUREMENTS
+    if not complete and not file.is_file():
         return []
     try:
-        return [Measurement(**each) for each in directories.read_json(directory / MEASUREMENTS)["measurements"]]
+        found = [Measurement(**each) for each in directories.read_json(file)["measurements"]]
+        if complete and not found:
+            raise LookupError("no measurements")
+        return found
     except (LookupError, TypeError) as error:
-        raise UserError(f"{directory / MEASUREMENTS} is damaged ({error}): delete {directory}") from error
+        raise UserError(f"{file} is damaged ({error}): delete {directory} and make it again") from error
 
 
-def show(found: list[Measurement], chosen: Measurement | None, out: Console) -> None:
+def show(found: list[Measurement], chosen: Measurement | None) -> None:
     columns = ("frames", "weights", "score", "change", *latency.STATISTICS, "MB", "")
-    table = Table(
-        *columns, title="Frame budget: milliseconds a sequence, and score on validation", title_justify="left"
-    )
-    reference = max(found, key=lambda each: (each.max_frames, each.quantize == "none"))
+    table = Table(*columns, title="Frame budget: milliseconds a clip, and score on validation", title_justify="left")
+    reference = max(found, key=lambda each: (each.max_frames, each.weights == "float32"))
     for each in found:
         times = (f"{each.latency_ms[name]:.1f}" for name in latency.STATISTICS)
         change = f"{each.score - reference.score:+.4f}"
-        row = (str(each.max_frames), each.quantize, f"{each.score:.4f}", change, *times, f"{each.size_mb:.1f}")
+        row = (str(each.max_frames), each.weights, f"{each.score:.4f}", change, *times, f"{each.size_mb:.1f}")
         table.add_row(*row, "best" if each == chosen else "")
-    out.print(table)
+    display.screen().print(table)
 
 
-def draw(found: list[Measurement], file: Path) -> None:
+def draw(found: list[Measurement], file: AnyPath) -> None:
     """Score against mean latency, a line for each storage of the weights; a note where there is nothing that draws."""
     try:
         from matplotlib.figure import Figure
@@ -190,16 +198,16 @@ def draw(found: list[Measurement], file: Path) -> None:
         return
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
-    for quantize in dict.fromkeys(each.quantize for each in found):
-        of_kind = [each for each in found if each.quantize == quantize]
+    for weights in dict.fromkeys(each.weights for each in found):
+        of_kind = [each for each in found if each.weights == weights]
         size = max(each.size_mb for each in of_kind)
         times, scores = [each.latency_ms["mean"] for each in of_kind], [each.score for each in of_kind]
-        axes.plot(times, scores, marker="o", label=f"{quantize}, {size:.1f} MB")
+        axes.plot(times, scores, marker="o", label=f"{weights}, {size:.1f} MB")
         for each in of_kind:
             axes.annotate(
                 str(each.max_frames), (each.latency_ms["mean"], each.score), (4, 4), textcoords="offset points"
             )
-    axes.set(xlabel="mean latency, ms a sequence", ylabel="score on validation", title="Frame budgets (at the points)")
+    axes.set(xlabel="mean latency, ms a clip", ylabel="score on validation", title="Frame budgets (at the points)")
     axes.legend()
     axes.grid(alpha=0.3)
     with storage.replacing(file) as temporary:
@@ -210,10 +218,10 @@ def _budgets(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(positive(each) for each in text.split(",")))
 
 
-def _storages(text: str) -> tuple[str, ...]:
+def _weights(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(text.split(",")))
-    if unknown := [name for name in names if name not in PRECISIONS]:
-        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(PRECISIONS)}")
+    if unknown := [name for name in names if name not in WEIGHTS]:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is not one of {', '.join(WEIGHTS)}")
     return names
 
 

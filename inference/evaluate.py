@@ -1,28 +1,26 @@
-"""Evaluates an exported model on a split of a data set: the score, what it is made of, and the time a sequence takes.
+"""Evaluates an exported model on a split of a data set: the score, what it is made of, and the time a clip takes.
 
     python -m inference.evaluate --model out/model --dataset out/dataset --split test --output out/evaluation
 
-Writes scores.csv, a row a sequence as `training.score` does, and report.json: intervals, by signer and length, kinds of
-errors and the characters confused; `pipeline.report` compares two evaluations. The score is (N - D) / N: N characters
-of all targets, D edits (insertions, deletions, substitutions) of all sequences. New signers and phrases are those that
-the training split of the data set has not: name the one that the model was trained on.
+Writes scores.csv, a row a clip as `training.score` does, and report.json: intervals, by signer and length, kinds of
+errors and what was confused; `pipeline.report` compares two evaluations. The score is 1 - errors / units, both summed
+over all clips: for fingerspelling edits (insertions, deletions, substitutions) and characters. New signers and labels
+are those that the training split of the data set has not: name the one that the model was trained on.
 """
 
 import argparse
-import sys
 import time
 
-from rich.console import Console
-
 from inference import latency
-from inference.recognizer import MODEL, MODEL_KIND, Recognizer, quiet
-from pipeline import directories, evaluation, report, score_table, scoring
-from pipeline.commands import Parser, UserError, path, positive, run, track
-from pipeline.dataset import Dataset
-from pipeline.sequences import passes_length_rule
-from pipeline.splits import SPLITS, TEST, TRAIN
-
-KIND = evaluation.KIND
+from inference.recognizer import Recognizer, read_manifest
+from pipeline.common import directories, native_output
+from pipeline.common.arguments import Parser, path, positive
+from pipeline.common.errors import UserError, run
+from pipeline.common.progress import track
+from pipeline.dataset.dataset import Dataset
+from pipeline.dataset.splits import SPLITS, TEST, TRAIN
+from pipeline.scores import analysis, display, score_table
+from pipeline.scores.score_table import Learnt, Row
 
 
 def main() -> None:
@@ -31,68 +29,59 @@ def main() -> None:
     parser.add_argument("--dataset", type=path, required=True, help="data set to evaluate on")
     parser.add_argument("--split", choices=SPLITS, default=TEST, help="its split")
     parser.add_argument("--output", type=path, required=True, help="directory for the result: new, or unfinished")
-    parser.add_argument("--threads", type=positive, default=1, help="threads for one sequence")
+    parser.add_argument("--threads", type=positive, default=1, help="threads for one clip")
     evaluate(parser.parse_args())
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    model = directories.read_manifest(arguments.model, MODEL_KIND, needed=["model_sha256"])
-    directories.check_file(arguments.model / MODEL, model["model_sha256"])
+    model = read_manifest(arguments.model)
     dataset = Dataset.open(arguments.dataset)
+    if model.get("task") != dataset.task.as_json():
+        raise UserError(
+            f"{arguments.model} is of another task, or of other classes, than {arguments.dataset} (task"
+            f" {dataset.task.name}): name a model and a data set of the same task"
+        )
     if not dataset.count(arguments.split):
         raise UserError(
-            f"{arguments.dataset} has no {arguments.split} sequences: name a split that it has with --split:"
+            f"{arguments.dataset} has no {arguments.split} clips: name a split that it has with --split:"
             f" {', '.join(dataset.splits)}"
         )
     settings = {
+        "task": dataset.task.as_json(),
         "model": model["model_sha256"],
         "dataset": dataset.fingerprint,
         "split": arguments.split,
         "threads": arguments.threads,
     }
-    request = directories.Request(KIND, settings)
+    request = directories.Request(analysis.KIND, settings)
     if directories.prepare(arguments.output, request):
-        print(f"{arguments.output} is already complete")
         return
-    with quiet():
+    with native_output.without_remarks():
         recognizer = Recognizer(arguments.model, threads=arguments.threads)
-    learnt = dataset.written(TRAIN)
-    signers, phrases = {each.participant_id for each in learnt}, {each.label for each in learnt}
+    learnt = Learnt.of(dataset.clips(TRAIN))
+    known = {each.sequence_id: each for each in dataset.clips(arguments.split)}
     rows, milliseconds = [], []
-    sequences = dataset.read(arguments.split)
-    for sequence in track(sequences, "evaluating", "sequences", total=dataset.count(arguments.split)):
+    for clip in track(dataset.read(arguments.split), "evaluating", "clips", total=len(known)):
         started = time.perf_counter()
-        text = recognizer.text(sequence.landmarks)
+        prediction = recognizer.label(clip.landmarks)
         milliseconds.append((time.perf_counter() - started) * 1000)
-        rows.append(
-            scoring.score_row(
-                sequence_id=sequence.sequence_id,
-                participant_id=sequence.participant_id,
-                split=arguments.split,
-                num_frames=sequence.num_frames,
-                passes_length_rule=passes_length_rule(sequence.landmarks, sequence.label),
-                target=sequence.label,
-                recognised=text,
-                known_signer=sequence.participant_id in signers,
-                known_phrase=sequence.label in phrases,
-            )
-        )
+        rows.append(Row.of(known[clip.sequence_id], prediction, dataset.task, learnt))
     score_table.write(arguments.output / score_table.FILE_NAME, rows)
-    found = evaluation.report(rows)
+    found = analysis.report(rows, dataset.task)
     times = latency.summary(milliseconds)
-    directories.write_json(arguments.output / evaluation.REPORT, found | {"latency_milliseconds": times})
+    directories.write_json(arguments.output / analysis.REPORT, found | {"latency_milliseconds": times})
     content = {
-        "sequences": len(rows),
+        "task": dataset.task.as_json(),
+        "clips": len(rows),
         "pooled_score": found["score"],
         "exact": found["exact"],
         "latency_milliseconds": times,
     }
     directories.complete(arguments.output, request, content)
-    out = Console(width=None if sys.stdout.isatty() else report.WIDTH)
-    report.show(found, out, title=f"{arguments.split} sequences")
+    display.show(found, display.screen(), title=f"{arguments.split} clips")
     print(
-        f"{arguments.output}: score {found['score']:.4f} on {len(rows):,} sequences, {found['exact']:,} of them exact;"
-        f" {times['mean']:.2f} ms a sequence (P95 {times['p95']:.2f} ms, {arguments.threads} threads)"
+        f"{arguments.output}: score {found['score']:.4f} on {len(rows):,} clips, {found['exact']:,} of them exact;"
+        f" {times['mean']:.2f} ms a clip (P95 {times['p95']:.2f} ms, {arguments.threads} threads)"
     )
 
 

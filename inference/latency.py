@@ -1,4 +1,4 @@
-"""How long recognition takes, one sequence at a time, and what it may take."""
+"""How long recognition takes, one clip at a time, and what it may take."""
 
 import argparse
 import dataclasses
@@ -9,26 +9,27 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pipeline.commands import Parser, positive
+from pipeline.common.arguments import Parser, positive
+from pipeline.tasks.task import Task
 
 PERCENTILES = (50, 90, 95, 99)
 STATISTICS = ("mean", *(f"p{q}" for q in PERCENTILES))
 ROUNDS = 3
-LARGEST_MB = 40.0  # the competition's limit, in millions of bytes
-_DEFAULTS = {"threads": 1, "max_latency_ms": math.inf, "latency": "mean", "max_size_mb": LARGEST_MB}
+_DEFAULTS = {"threads": 1, "max_latency_ms": math.inf, "latency": "mean", "max_size_mb": None}
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What a model may need: milliseconds a sequence (`statistic` of many sequences) and millions of bytes."""
+    """What a model may need: milliseconds a clip (`statistic` of many clips) and millions of bytes."""
 
+    max_size_mb: float
     max_latency_ms: float = math.inf
-    max_size_mb: float = LARGEST_MB
     statistic: str = "mean"
 
     @classmethod
-    def of(cls, arguments: argparse.Namespace) -> "Limits":
-        return cls(arguments.max_latency_ms, arguments.max_size_mb, arguments.latency)
+    def of(cls, arguments: argparse.Namespace, task: Task) -> "Limits":
+        """The size that the task allows, where no other is given."""
+        return cls(arguments.max_size_mb or task.contract.max_mb, arguments.max_latency_ms, arguments.latency)
 
     def excess(self, latency_ms: dict[str, float], size_mb: float) -> float:
         """What is needed of what is allowed, of time or size, whichever is more: at most 1 where both are kept."""
@@ -48,8 +49,8 @@ def as_options(arguments: argparse.Namespace) -> str:
 
 def add_options(parser: Parser) -> None:
     """The options of limits, and the threads that latency is measured with."""
-    parser.add_argument("--threads", type=positive, help="threads for one sequence where time is measured")
-    parser.add_argument("--max-latency-ms", type=above_zero, metavar="MS", help="most milliseconds for a sequence")
+    parser.add_argument("--threads", type=positive, help="threads for one clip where time is measured")
+    parser.add_argument("--max-latency-ms", type=above_zero, metavar="MS", help="most milliseconds for a clip")
     parser.add_argument(
         "--latency",
         choices=STATISTICS,
@@ -59,7 +60,7 @@ def add_options(parser: Parser) -> None:
         "--max-size-mb",
         type=above_zero,
         metavar="MB",
-        help="most megabytes (10**6 bytes) of the file; the competition allows 40",
+        help="most megabytes (10**6 bytes) of the file; if not given, what the task's competition allows",
     )
     parser.set_defaults(**_DEFAULTS)
 

@@ -1,56 +1,58 @@
-"""Recognises the sequences of parquet files, with LiteRT alone.
+"""Recognizes the clips of parquet files, with LiteRT alone.
 
     python -m inference.recognize data/train_landmarks/5414471.parquet --model out/model
     python -m inference.recognize data/train_landmarks --model out/model --json
 
-The files are in the wide Kaggle layout; a folder means all its parquet files. Prints one line a sequence, as soon as it
-is recognised: its id, its text, how sure the model is of it (0 to 1) and the milliseconds that took; with --json as an
-object. One sequence at a time is in memory.
+The files are laid out as the ones the model was trained on; a folder means all its parquet files. Prints one line a
+clip, as soon as it is recognized: its id, what it says, how sure the model is of it (0 to 1) and the milliseconds that
+took; with --json as an object. One clip at a time is in memory.
 """
 
 import json
 
-from inference.recognizer import Recognition, Recognizer, quiet
-from pipeline import commands, parquet
-from pipeline.commands import Parser, UserError, path, positive, run
-from pipeline.storage import Path
+from inference.recognizer import Prediction, Recognizer
+from pipeline.common import errors, native_output
+from pipeline.common.arguments import Parser, path, positive
+from pipeline.common.errors import UserError, run
+from pipeline.common.storage import AnyPath
+from pipeline.dataset import wide
 
 
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("input", type=path, help="parquet file, or a folder of them")
     parser.add_argument("--model", type=path, required=True, help="directory made by inference.export")
-    parser.add_argument("--threads", type=positive, default=1, help="threads for one sequence")
+    parser.add_argument("--threads", type=positive, default=1, help="threads for one clip")
     parser.add_argument("--json", action="store_true", help="print each line as a JSON object")
     arguments = parser.parse_args()
     files = parquet_files(arguments.input)
-    with quiet():
+    with native_output.without_remarks():
         recognizer = Recognizer(arguments.model, threads=arguments.threads)
     line = _json if arguments.json else _text
     found = False
     for file in files:
-        for sequence_id, landmarks in parquet.read_runs(file):
+        for sequence_id, landmarks in wide.read_runs(file, recognizer.task):
             print(line(sequence_id, recognizer.recognize(landmarks)), flush=True)
             found = True
     if not found:
-        raise UserError(f"{arguments.input} has no rows: nothing to recognise")
+        raise UserError(f"{arguments.input} has no rows: nothing to recognize")
 
 
-def _text(sequence_id: int, recognised: Recognition) -> str:
-    return f"{sequence_id}\t{recognised.text}\t{recognised.confidence:.2f}\t{recognised.milliseconds:.1f} ms"
+def _text(sequence_id: int, found: Prediction) -> str:
+    return f"{sequence_id}\t{found.label}\t{found.confidence:.2f}\t{found.milliseconds:.1f} ms"
 
 
-def _json(sequence_id: int, recognised: Recognition) -> str:
-    said = {
+def _json(sequence_id: int, found: Prediction) -> str:
+    values = {
         "sequence_id": sequence_id,
-        "text": recognised.text,
-        "confidence": round(recognised.confidence, 4),
-        "milliseconds": round(recognised.milliseconds, 2),
+        "prediction": found.label,
+        "confidence": round(found.confidence, 4),
+        "milliseconds": round(found.milliseconds, 2),
     }
-    return json.dumps(said)
+    return json.dumps(values)
 
 
-def parquet_files(source: Path) -> list[Path]:
+def parquet_files(source: AnyPath) -> list[AnyPath]:
     """The file, or the parquet files of the folder, in the order of their names.
 
     Raises:
@@ -60,17 +62,17 @@ def parquet_files(source: Path) -> list[Path]:
         return [source]
     files = _of_folder(source)
     if not files:
-        what = " holds no parquet file" if source.is_dir() else f": {commands.what_is_there(source)}"
-        nearby = commands.nearby(source, _is_parquet)
+        what = " holds no parquet file" if source.is_dir() else f": {errors.what_is_there(source)}"
+        nearby = errors.suggest_path(source, _is_parquet)
         raise UserError(f"{source}{what}; expected a parquet file, or a folder of them{nearby}")
     return files
 
 
-def _is_parquet(place: Path) -> bool:
+def _is_parquet(place: AnyPath) -> bool:
     return bool(_of_folder(place)) or (place.suffix == ".parquet" and place.is_file())
 
 
-def _of_folder(folder: Path) -> list[Path]:
+def _of_folder(folder: AnyPath) -> list[AnyPath]:
     return sorted(folder.glob("*.parquet")) if folder.is_dir() else []
 
 

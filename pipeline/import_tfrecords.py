@@ -15,45 +15,50 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline import commands, conversion, metadata, records, runners, vocabulary
-from pipeline import landmarks as lm
-from pipeline.commands import UserError
-from pipeline.metadata import Entry, Metadata
-from pipeline.parquet import Fault
-from pipeline.runners import Runner
-from pipeline.sharding import Shard, ShardWriter
-from pipeline.splits import SplitRule
-from pipeline.storage import Path
+from pipeline.beam import job, runners
+from pipeline.beam.runners import Runner
+from pipeline.common import arguments, errors
+from pipeline.common.errors import UserError
+from pipeline.common.storage import AnyPath
+from pipeline.dataset import metadata, records, split_options
+from pipeline.dataset.metadata import Entry, Metadata
+from pipeline.dataset.sharding import Shard, ShardWriter
+from pipeline.dataset.splits import SplitRule
+from pipeline.tasks.faults import NO_LANDMARKS, Fault
+from pipeline.tasks.fingerspelling import Fingerspelling
 
 _EXPECTED = "expected a directory of <file_id>.tfrecord files"
 
+TASK = Fingerspelling()
 # Of each published column (x, or y), in their order, which of our points it holds.
-PUBLISHED_POINTS = np.r_[lm.RIGHT_HAND, lm.LEFT_HAND, lm.FACE, lm.LEFT_POSE, lm.RIGHT_POSE]
+PUBLISHED_POINTS = np.concatenate(
+    [TASK.points.indices(group) for group in ("right_hand", "left_hand", "face", "left_pose", "right_pose")]
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class ImportShard:
     """Makes one shard of `output` from files of `records`; reads the metadata in `data` itself."""
 
-    records: Path
-    data: Path
-    output: Path
+    records: AnyPath
+    data: AnyPath
+    output: AnyPath
     metadata_sha256: tuple[tuple[str, str], ...]
     rule: SplitRule
 
     def __call__(self, shard: Shard) -> None:
         table, split_of = _read(self.data, self.metadata_sha256, self.rule)
-        with ShardWriter(self.output, shard) as writer:
+        with ShardWriter(self.output, shard, TASK) as writer:
             for name in shard.files:
                 rows = table.by_path[name]
                 for entry, found in zip(rows, read_file(self.records / name, rows), strict=True):
                     if entry.sequence_id in split_of:
-                        conversion.take(entry, found, split_of[entry.sequence_id], writer)
+                        writer.take(split_of[entry.sequence_id], entry, found)
 
 
 @functools.lru_cache(maxsize=1)  # a worker makes many shards of one data set
-def _read(data: Path, sha256: tuple[tuple[str, str], ...], rule: SplitRule) -> tuple[Metadata, dict[int, str]]:
-    table = conversion.read_metadata(data, sha256)
+def _read(data: AnyPath, sha256: tuple[tuple[str, str], ...], rule: SplitRule) -> tuple[Metadata, dict[int, str]]:
+    table = job.read_metadata(data, TASK, sha256)
     return by_record_file(table), rule.assign(table.entries.values())
 
 
@@ -77,7 +82,7 @@ def by_record_file(table: Metadata) -> Metadata:
     return Metadata(table.sha256, renamed)
 
 
-def read_file(path: Path, rows: list[Entry]) -> Iterator[np.ndarray | Fault]:
+def read_file(path: AnyPath, rows: list[Entry]) -> Iterator[np.ndarray | Fault]:
     """Yields the landmarks of each of the `rows`, or what is wrong with them.
 
     Raises:
@@ -90,27 +95,26 @@ def read_file(path: Path, rows: list[Entry]) -> Iterator[np.ndarray | Fault]:
             lists = records.float_lists(record)
             if missing := {"frames", "phrase"} - lists.keys():
                 raise ValueError(f"no float list {', '.join(sorted(missing))}")
-            frames, phrase = lists["frames"].reshape(-1, 2, lm.NUM_POINTS), lists["phrase"].tolist()
+            frames, phrase = lists["frames"].reshape(-1, 2, TASK.points.shape[0]), lists["phrase"].tolist()
         except ValueError as error:
-            raise UserError(f"{where} is none of the published solution: {error}") from error
+            raise UserError(f"{where} is not a record of the published solution: {error}") from error
         if count > len(rows):
             break
         entry = rows[count - 1]
-        expected = [vocabulary.CHARACTER_TO_INDEX.get(character) for character in entry.label]
-        if phrase != expected:
+        if _text(phrase) != entry.label:
             raise UserError(
-                f"{where} has the phrase {_text(phrase)!r}, row {count} of that file in the metadata (sequence"
+                f"{where} has the phrase {_text(phrase)!r}, row {count} of that file in the metadata (clip"
                 f" {entry.sequence_id}) has {entry.label!r}: take the metadata that the records were made with"
             )
-        landmarks_TxPx2 = np.empty((len(frames), lm.NUM_POINTS, 2), np.float32)
+        landmarks_TxPx2 = np.empty((len(frames), *TASK.points.shape), np.float32)
         landmarks_TxPx2[:, PUBLISHED_POINTS] = frames.transpose(0, 2, 1)
-        yield landmarks_TxPx2 if len(frames) else Fault(conversion.NO_LANDMARKS, "its record has no frames")
+        yield landmarks_TxPx2 if len(frames) else Fault(NO_LANDMARKS, "its record has no frames")
     if count != len(rows):
         more = "more than" if count > len(rows) else f"{count}, not"
         raise UserError(f"{path} has {more} the {len(rows)} records of its rows in the metadata: it is of other data")
 
 
-def _read_records(path: Path) -> Iterator[bytes]:
+def _read_records(path: AnyPath) -> Iterator[bytes]:
     """What to do about a damaged file is not what it is in a data set of this program."""
     try:
         yield from records.read_records(path)
@@ -119,48 +123,56 @@ def _read_records(path: Path) -> Iterator[bytes]:
 
 
 def _text(phrase: list[float]) -> str:
-    characters: dict[float, str] = dict(enumerate(vocabulary.CHARACTERS))
-    return "".join(characters.get(index, "?") for index in phrase)
+    characters: dict[float, str] = dict(enumerate(TASK.classes))
+    return "".join(characters.get(index, "\ufffd") for index in phrase)
 
 
 def import_tfrecords(
-    records_folder: Path, data: Path, output: Path, rule: SplitRule, *, runner: Runner, names: tuple[str, ...]
+    records_folder: AnyPath, data: AnyPath, output: AnyPath, rule: SplitRule, *, runner: Runner, names: tuple[str, ...]
 ) -> None:
-    """Makes the dataset `output`; finds a complete one done.
+    """Makes the dataset `output`, unless it is complete.
 
     Raises:
-      UserError: of `metadata.read`, `SplitRule.assign`, `conversion.build`; record files are missing or do not fit.
+      UserError: of `metadata.read`, `SplitRule.assign` and `job.make_from_metadata`; record files do not fit.
     """
     if not records_folder.is_dir():
-        nearby = commands.nearby(records_folder, lambda path: any(path.glob("*.tfrecord")))
-        raise UserError(f"{records_folder}: {commands.what_is_there(records_folder)}; {_EXPECTED}{nearby}")
-    named = metadata.read(data, names)
-    split_of = rule.assign(named.entries.values())
+        nearby = errors.suggest_path(records_folder, lambda path: any(path.glob("*.tfrecord")))
+        raise UserError(f"{records_folder}: {errors.what_is_there(records_folder)}; {_EXPECTED}{nearby}")
+    named = metadata.read(data, TASK.metadata, names)
+    TASK.of_data(data)
     table = by_record_file(named)
-    used = {table.entries[sequence_id].path for sequence_id in split_of}
-    sizes = conversion.input_sizes(records_folder, table, used)
-    request = conversion.request("tfrecords", table, sizes, num_shards=len(sizes), rule=rule)
-    make = ImportShard(records_folder, data, output, tuple(table.sha256.items()), rule)
-    conversion.build(output, request, make, used=split_of, runner=runner, title="importing")
+    job.make_from_metadata(
+        output,
+        records_folder,
+        TASK,
+        table,
+        rule,
+        ImportShard(records_folder, data, output, tuple(table.sha256.items()), rule),
+        split_of=rule.assign(named.entries.values()),  # by the names in the metadata
+        made_from="tfrecords",
+        num_shards=len(table.by_path),
+        runner=runner,
+        title="importing",
+    )
 
 
 def main() -> None:
-    parser = commands.Parser(__doc__)
-    parser.add_argument("--records", type=commands.path, required=True, help="directory of <file_id>.tfrecord files")
-    parser.add_argument("--data", type=commands.path, required=True, help="directory with train.csv")
+    parser = arguments.Parser(__doc__)
+    parser.add_argument("--records", type=arguments.path, required=True, help="directory of <file_id>.tfrecord files")
+    parser.add_argument("--data", type=arguments.path, required=True, help="directory with train.csv")
     parser.add_argument(
-        "--output", type=commands.path, required=True, help="directory for the dataset: new, or unfinished"
+        "--output", type=arguments.path, required=True, help="directory for the dataset: new, or unfinished"
     )
-    conversion.add_options(parser)
+    split_options.add_options(parser)
     runners.add_options(parser)
     args = parser.parse_args()
     import_tfrecords(
         args.records,
         args.data,
         args.output,
-        conversion.rule(args),
-        runner=runners.chosen(args, places=(args.records, args.data, args.output)),
-        names=tuple(args.metadata or (metadata.FILE_NAME,)),
+        split_options.rule(args),
+        runner=runners.from_arguments(args, places=(args.records, args.data, args.output)),
+        names=tuple(args.metadata or ()),
     )
 
 
@@ -168,4 +180,4 @@ if __name__ == "__main__":
     # By its own name: what is defined in `__main__` is not found there by the workers.
     from pipeline import import_tfrecords as module
 
-    commands.run(module.main)
+    errors.run(module.main)

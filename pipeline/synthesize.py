@@ -7,12 +7,12 @@ writes a folder that every other command reads as it reads the real set:
     train.csv                             path, file_id, sequence_id, participant_id, phrase
     train_landmarks/<file_id>.parquet     a row a frame: frame, x/y/z of 543 points (1,629 columns), sequence_id
     character_to_prediction_index.json    the 59 characters
-    planted_corruption.csv                sequence_id, kind: which sequences are spoiled, and how; the truth that the
+    planted_corruption.csv                sequence_id, kind: which clips are spoiled, and how; the truth that the
                                           filter's choices are held against, which no other stage may read
     request.json, manifest.json           what was asked for; the manifest is written last
 
 The same options give the same landmarks and phrases, however many files they are spread over. An interrupted command
-goes on where it stopped when it is run again.
+continues where it stopped when it is run again.
 
 The data show that the program works and how its parts compare; they do not predict results on the real set. What is
 modelled, what is not, and how hard the data are: pipeline/synthesis/__init__.py.
@@ -28,14 +28,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline import commands, directories, parquet, storage, vocabulary
-from pipeline.commands import UserError
-from pipeline.storage import Path
-from pipeline.synthesis.plan import PlannedSequence, make_landmarks, plan_sequences
+from pipeline.common import arguments, directories, errors, progress, storage
+from pipeline.common.errors import UserError
+from pipeline.common.storage import AnyPath
+from pipeline.dataset import wide
+from pipeline.synthesis.plan import PlannedClip, make_landmarks, plan_clips
 from pipeline.synthesis.signers import Signer, make_signers
 from pipeline.synthesis.tracker import POINT_COLUMNS
+from pipeline.tasks.fingerspelling import CHARACTER_MAP, CHARACTER_TO_INDEX, Fingerspelling
 
-KIND = "sample set"
+KIND = directories.Kind("sample set", made_by="pipeline.synthesize")
 # Raise it when the same arguments give other data than before.
 GENERATOR_VERSION = 1
 
@@ -43,9 +45,9 @@ _MIN_ROWS_PER_GROUP = 4096
 
 
 def synthesize(
-    output: Path,
+    output: AnyPath,
     *,
-    sequences: int = 1200,
+    clips: int = 1200,
     signers: int = 12,
     files: int = 6,
     spoiled_share: float = 0.12,
@@ -56,11 +58,11 @@ def synthesize(
     Raises:
       UserError: arguments that make no sense, or `output` holds something else or cannot be written.
     """
-    if sequences < 1:
-        raise UserError(f"{sequences} sequences: expected at least 1")
+    if clips < 1:
+        raise UserError(f"{clips} clips: expected at least 1")
     for count, things in ((signers, "signers"), (files, "files")):
-        if not 1 <= count <= sequences:
-            raise UserError(f"{count} {things} for {sequences} sequences: expected between 1 and {sequences}")
+        if not 1 <= count <= clips:
+            raise UserError(f"{count} {things} for {clips} clips: expected between 1 and {clips}")
     if not 0 <= spoiled_share <= 1:
         raise UserError(f"a spoiled share of {spoiled_share:g}: expected between 0 and 1")
     if seed < 0:
@@ -68,7 +70,7 @@ def synthesize(
     request = directories.Request(
         KIND,
         {
-            "sequences": sequences,
+            "clips": clips,
             "signers": signers,
             "files": files,
             "spoiled_share": spoiled_share,
@@ -79,24 +81,22 @@ def synthesize(
     try:
         if directories.prepare(output, request):
             return False
-        planned = plan_sequences(
-            sequences=sequences, signers=signers, files=files, spoiled_share=spoiled_share, seed=seed
-        )
+        planned = plan_clips(clips=clips, signers=signers, files=files, spoiled_share=spoiled_share, seed=seed)
         num_frames = _write_all_landmarks(output, planned, make_signers(signers, seed), seed)
         _write_metadata(output, planned)
         directories.complete(output, request, {"frames": num_frames})
     except OSError as error:
-        raise UserError(f"cannot write to {output}: {commands.reason(error)}") from error
+        raise UserError(f"cannot write to {output}: {errors.reason(error)}") from error
     return True
 
 
-def _write_all_landmarks(output: Path, planned: list[PlannedSequence], signers: list[Signer], seed: int) -> int:
+def _write_all_landmarks(output: AnyPath, planned: list[PlannedClip], signers: list[Signer], seed: int) -> int:
     """Writes the parquet files that are not there yet. Returns the number of frames of all of them."""
     (output / "train_landmarks").mkdir(exist_ok=True)
     num_frames = 0
-    with commands.progress("sequences") as bar:
+    with progress.progress("clips") as bar:
         task = bar.add_task("synthesize", total=len(planned), already=0, note="")
-        for file_id, members in itertools.groupby(planned, key=lambda sequence: sequence.file_id):
+        for file_id, members in itertools.groupby(planned, key=lambda clip: clip.file_id):
             group = list(members)
             path = output / "train_landmarks" / f"{file_id}.parquet"
             # A file of an interrupted run is whole: it got its name last.
@@ -104,20 +104,20 @@ def _write_all_landmarks(output: Path, planned: list[PlannedSequence], signers: 
                 bar.update(task, advance=len(group), already=bar.tasks[task].fields["already"] + len(group))
             else:
                 _write_landmarks(path, group, signers, seed, advance=lambda: bar.advance(task))
-            with parquet.open_file(path) as file:
+            with wide.open_file(path) as file:
                 num_frames += file.metadata.num_rows
     return num_frames
 
 
 def _write_landmarks(
-    path: Path,
-    planned: list[PlannedSequence],
+    path: AnyPath,
+    planned: list[PlannedClip],
     signers: list[Signer],
     seed: int,
     *,
     advance: Callable[[], None],
 ) -> None:
-    """Writes one parquet file of whole sequences, a few of them in memory at a time."""
+    """Writes one parquet file of whole clips, a few of them in memory at a time."""
     with (
         storage.replacing(path) as temporary,
         pq.ParquetWriter(
@@ -131,10 +131,10 @@ def _write_landmarks(
         ) as writer,
     ):
         waiting: list[tuple[int, np.ndarray]] = []
-        for sequence in planned:
-            landmarks = make_landmarks(sequence, signers[sequence.participant_id], seed)
-            waiting.append((sequence.sequence_id, landmarks))
-            if sum(len(each) for _, each in waiting) >= _MIN_ROWS_PER_GROUP or sequence is planned[-1]:
+        for clip in planned:
+            landmarks = make_landmarks(clip, signers[clip.signer], seed)
+            waiting.append((clip.sequence_id, landmarks))
+            if sum(len(each) for _, each in waiting) >= _MIN_ROWS_PER_GROUP or clip is planned[-1]:
                 table = _table(waiting)
                 writer.write_table(table, row_group_size=len(table))
                 waiting = []
@@ -142,7 +142,7 @@ def _write_landmarks(
 
 
 def _table(recordings: list[tuple[int, np.ndarray]]) -> pa.Table:
-    """Rows of `schema` from (sequence id, landmarks (T, 543, 3)); NaN becomes null, as in the real files."""
+    """Rows of `schema` from (clip id, landmarks (T, 543, 3)); NaN becomes null, as in the real files."""
     frames = np.concatenate([np.arange(len(landmarks), dtype=np.int16) for _, landmarks in recordings])
     ids = np.concatenate([np.full(len(landmarks), sequence_id) for sequence_id, landmarks in recordings])
     columns_CxT = np.concatenate([landmarks.T.reshape(len(POINT_COLUMNS), -1) for _, landmarks in recordings], axis=1)
@@ -169,23 +169,24 @@ def schema() -> pa.Schema:
     return pa.schema(fields, metadata={"pandas": json.dumps(pandas)})
 
 
-def _write_metadata(output: Path, planned: list[PlannedSequence]) -> None:
-    with storage.replacing(output / "character_to_prediction_index.json") as temporary:
-        temporary.write_text(json.dumps(vocabulary.CHARACTER_TO_INDEX), encoding="utf-8")
+def _write_metadata(output: AnyPath, planned: list[PlannedClip]) -> None:
+    with storage.replacing(output / CHARACTER_MAP) as temporary:
+        temporary.write_text(json.dumps(CHARACTER_TO_INDEX), encoding="utf-8")
     _write_csv(
         output / "planted_corruption.csv",
         ("sequence_id", "kind"),
         ((each.sequence_id, each.spoiled) for each in planned if each.spoiled),
     )
+    columns = Fingerspelling.metadata
     _write_csv(
-        output / "train.csv",
-        ("path", "file_id", "sequence_id", "participant_id", "phrase"),
+        output / columns.file,
+        (columns.path, "file_id", columns.id, columns.signer, columns.label),
         (
             (
                 f"train_landmarks/{each.file_id}.parquet",
                 each.file_id,
                 each.sequence_id,
-                each.participant_id,
+                each.signer,
                 each.phrase,
             )
             for each in planned
@@ -193,7 +194,7 @@ def _write_metadata(output: Path, planned: list[PlannedSequence]) -> None:
     )
 
 
-def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple]) -> None:
+def _write_csv(path: AnyPath, header: tuple[str, ...], rows: Iterable[tuple]) -> None:
     with (
         storage.replacing(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
@@ -202,9 +203,9 @@ def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple]) -> No
 
 
 def main() -> None:
-    parser = commands.Parser(__doc__)
-    parser.add_argument("--output", type=commands.path, required=True, help="directory: new, empty or unfinished")
-    parser.add_argument("--sequences", type=int, default=1200, metavar="N", help="how many; 1,000 take about 0.4 GB")
+    parser = arguments.Parser(__doc__)
+    parser.add_argument("--output", type=arguments.path, required=True, help="directory: new, empty or unfinished")
+    parser.add_argument("--clips", type=int, default=1200, metavar="N", help="how many; 1,000 take about 0.4 GB")
     parser.add_argument(
         "--signers", type=int, default=12, metavar="N", help="how many people; each spells equally many"
     )
@@ -212,18 +213,17 @@ def main() -> None:
         "--files", type=int, default=6, metavar="N", help="how many parquet files, the units of conversion"
     )
     parser.add_argument(
-        "--spoiled-share", type=float, default=0.12, metavar="SHARE", help="share of the sequences to spoil, 0 to 1"
+        "--spoiled-share", type=float, default=0.12, metavar="SHARE", help="share of the clips to spoil, 0 to 1"
     )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="another seed gives other people, phrases and motions"
     )
     options = parser.parse_args()
     if not synthesize(**vars(options)):
-        print(f"{options.output} is already complete")
         return
-    print(f"{options.sequences} sequences of {options.signers} signers: {options.output}")
+    print(f"{options.clips} clips of {options.signers} signers: {options.output}")
     print(f"next: scripts/run_pipeline --data {options.output} --output DIRECTORY")
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    errors.run(main)

@@ -1,7 +1,7 @@
 """The whole path on a folder in the Kaggle layout: convert, train, score, filter, train again, export, evaluate.
 
     scripts/run_pipeline --data data/asl-fingerspelling --output out/run --preset published
-    scripts/run_pipeline --data data/mine --output out/mine --test-participants 3
+    scripts/run_pipeline --data data/mine --output out/mine --test-signers 3
 
 Stages that are complete are skipped, so an interrupted run is continued by the same command. At the end a table; it is
 kept in OUTPUT/report.txt and report.json.
@@ -21,40 +21,45 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from inference import evaluate
-from inference.recognizer import MODEL_KIND
-from pipeline import commands, directories, evaluation, metadata, score_table, storage
-from pipeline.commands import Parser, UserError, console, path, positive, run
-from pipeline.conversion import participants
-from pipeline.dataset import Dataset
+from inference import recognizer
+from pipeline import tasks
+from pipeline.common import directories, errors, storage
+from pipeline.common.arguments import Parser, path, positive
+from pipeline.common.errors import UserError, run
+from pipeline.common.processes import call, check_status
+from pipeline.common.progress import console
+from pipeline.common.storage import AnyPath
+from pipeline.dataset import metadata
+from pipeline.dataset.dataset import Dataset
+from pipeline.dataset.split_options import signers
+from pipeline.dataset.splits import TEST, TRAIN, SplitRule
 from pipeline.filter import DROPPED
-from pipeline.processes import call, check_status
-from pipeline.report import scored
-from pipeline.splits import TEST, TRAIN, SplitRule
-from pipeline.storage import Path
-from training import config, folds
-from training.score import BY
+from pipeline.scores import analysis, display, score_table
+from pipeline.scores.display import scored
+from training import config
+from training.data import holdout
 
 # For each preset of this script: the training presets of the base and the final model, and how the latter is stored.
-PRESETS = {"small": ("small", "small-final", "none"), "published": ("base", "final", "float16")}
-KIND = "pipeline run"
+PRESETS = {"small": ("small", "small-final", "float32"), "published": ("base", "final", "float16")}
+BY = ("signer", "clip")  # what folds are of
+KIND = directories.Kind("pipeline run", made_by="scripts/run_pipeline")
 DATASET, FILTERED = "dataset", "dataset-filtered"
 SECONDS = "seconds.json"
 SHOWN_EXAMPLES = 10
 GOOD = "good"
-WIDTH = 110  # of the table where there is no terminal
 
 
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("--data", type=path, required=True, help="folder with train.csv and its parquet files")
     parser.add_argument("--output", type=path, required=True, help="directory for everything that is made")
+    parser.add_argument("--task", default=tasks.DEFAULT, metavar="NAME", help="as of pipeline.convert")
     parser.add_argument(
         "--preset", choices=list(PRESETS), default="small", help="small: for CPUs, minutes; published: for a GPU, days"
     )
     parser.add_argument(
-        "--test-participants",
-        type=participants,
+        "--test-signers",
+        type=signers,
         default=(),
         metavar="IDS",
         help="signers to test on, as 3,17; a tenth if not given",
@@ -66,11 +71,11 @@ def main() -> None:
         metavar="K",
         help="train K base models, each without a fold that it then scores; 1: one, which has seen what it scores",
     )
-    parser.add_argument("--fold-by", choices=BY, default=BY[0], help="what is divided into folds: signers or sequences")
+    parser.add_argument("--fold-by", choices=BY, default=BY[0], help="what is divided into folds: signers or clips")
     parser.add_argument(
         "--truth",
         type=path,
-        help="CSV (sequence_id, kind) of spoiled sequences, only for the closing table",
+        help="CSV (sequence_id, kind) of spoiled clips, only for the closing table",
     )
     parser.add_argument(
         "--set",
@@ -82,21 +87,21 @@ def main() -> None:
     arguments = parser.parse_args()
     truth = read_truth(arguments.truth) if arguments.truth else {}
     check(arguments, truth)
-    test = ",".join(map(str, arguments.test_participants)) or None
-    settings = {"preset": arguments.preset, "test_participants": test, "set": arguments.set}
+    test = ",".join(map(str, arguments.test_signers)) or None
+    settings = {"task": arguments.task, "preset": arguments.preset, "test_signers": test, "set": arguments.set}
     if arguments.folds > 1:
         settings |= {"folds": arguments.folds, "fold_by": arguments.fold_by}
     request = directories.Request(KIND, settings)
     was_complete = directories.prepare(arguments.output, request)
     run_stages(arguments)
     report = summarise(arguments.output, [stage.title for stage in stages(arguments)], truth)
-    show(report, Console(width=None if sys.stdout.isatty() else WIDTH))
+    show(report, display.screen())
     directories.write_json(arguments.output / "report.json", report)
     with (
         storage.replacing(arguments.output / "report.txt") as temporary,
         temporary.open("w", encoding="utf-8") as file,
     ):
-        show(report, Console(file=file, width=WIDTH))
+        show(report, display.screen(file))
     if not was_complete:
         directories.complete(arguments.output, request, {})
     print(f"everything is in {arguments.output}")
@@ -107,14 +112,14 @@ def check(arguments: argparse.Namespace, truth: dict[int, str]) -> None:
     """Raises a `UserError` of a stage, or of the closing table, before the output holds hours of work."""
     for preset in PRESETS[arguments.preset][:2]:
         config.resolve(preset, overrides=arguments.set)
-    table = metadata.read(arguments.data)
-    split_of = SplitRule(test_participants=arguments.test_participants).assign(table.entries.values())
+    table = metadata.read(arguments.data, tasks.named(arguments.task).metadata)
+    split_of = SplitRule(test_signers=arguments.test_signers).assign(table.entries.values())
     if arguments.folds > 1:
-        signer_of = {i: table.entries[i].participant_id for i, split in split_of.items() if split == TRAIN}
-        data = config.Data(folds=arguments.folds, fold=1, fold_by_sequence=arguments.fold_by == "sequence")
-        folds.divide(signer_of, data, where=arguments.data)
+        signer_of = {i: table.entries[i].signer for i, split in split_of.items() if split == TRAIN}
+        data = config.Data(folds=arguments.folds, fold=1, fold_by_clip=arguments.fold_by == "clip")
+        holdout.divide(signer_of, data, where=arguments.data)
     if truth and not truth.keys() & table.entries.keys():
-        raise UserError(f"none of the sequences in {arguments.truth} is in {arguments.data}: it belongs to other data")
+        raise UserError(f"none of the clips in {arguments.truth} is in {arguments.data}: it belongs to other data")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,26 +132,29 @@ class Stage:
 
 def stages(arguments: argparse.Namespace) -> list[Stage]:
     """The commands, in order; each reads the directories of those before it."""
-    base, final, quantize = PRESETS[arguments.preset]
-    made = {name: str(arguments.output / name) for name in (DATASET, "base", "scores", FILTERED, "final", "model")}
+    base, final, weights = PRESETS[arguments.preset]
+    made = {name: str(arguments.output / name) for name in (DATASET, "scores", FILTERED, "final", "model")}
     changes = [word for change in arguments.set for word in ("--set", change)]
-    test_participants = ",".join(map(str, arguments.test_participants))
-    test = ["--test-participants", test_participants] if test_participants else []
+    test_signers = ",".join(map(str, arguments.test_signers))
+    test = ["--test-signers", test_signers] if test_signers else []
     dataset, filtered = ["--dataset", made[DATASET]], ["--dataset", made[FILTERED]]
-    trained = ["--preset", base, *changes]
-    score = [
-        Stage("train the base model", "training.train", "base", [*dataset, *trained]),
-        Stage("score every sequence", "training.score", "scores", ["--run", made["base"], *dataset]),
-    ]
-    if arguments.folds > 1:
-        how = ["--folds", str(arguments.folds), "--fold-by", arguments.fold_by]
-        score = [Stage("train base models on folds and score", "training.score", "scores", [*how, *dataset, *trained])]
+    bases, score = [], list(dataset)
+    for fold in range(1, arguments.folds + 1):
+        name, left_out = "base", []
+        if arguments.folds > 1:
+            name = f"base-{fold}-of-{arguments.folds}"
+            by_clip = str(arguments.fold_by == "clip").lower()
+            left_out = [f"data.folds={arguments.folds}", f"data.fold={fold}", f"data.fold_by_clip={by_clip}"]
+        words = [word for change in [*arguments.set, *left_out] for word in ("--set", change)]
+        bases.append(Stage(f"train the {name} model", "training.train", name, [*dataset, "--preset", base, *words]))
+        score += ["--run", str(arguments.output / name)]
     return [
-        Stage("convert", "pipeline.convert", DATASET, ["--data", str(arguments.data), *test]),
-        *score,
+        Stage("convert", "pipeline.convert", DATASET, ["--data", str(arguments.data), "--task", arguments.task, *test]),
+        *bases,
+        Stage("score every clip", "training.score", "scores", score),
         Stage("filter", "pipeline.filter", FILTERED, [*dataset, "--scores", made["scores"]]),
         Stage("train the final model", "training.train", "final", [*filtered, "--preset", final, *changes]),
-        Stage("export", "inference.export", "model", ["--run", made["final"], *filtered, "--quantize", quantize]),
+        Stage("export", "inference.export", "model", ["--run", made["final"], *filtered, "--weights", weights]),
         Stage("evaluate", "inference.evaluate", "evaluation", ["--model", made["model"], *filtered]),
     ]
 
@@ -165,13 +173,11 @@ def run_stages(arguments: argparse.Namespace) -> None:
                 status = call(command)
         check_status(status)
         if stage.output == DATASET and not Dataset.open(directory).count(TEST):
-            raise UserError(
-                f"{directory} has no test sequences: list other --test-participants, and delete {directory}"
-            )
+            raise UserError(f"{directory} has no test clips: list other --test-signers, and delete {directory}")
 
 
 @contextlib.contextmanager
-def timed(output: Path, title: str) -> Iterator[None]:
+def timed(output: AnyPath, title: str) -> Iterator[None]:
     """Adds the seconds that the block takes to those kept for a stage, also where it is interrupted."""
     started = time.monotonic()
     try:
@@ -182,12 +188,12 @@ def timed(output: Path, title: str) -> Iterator[None]:
         directories.write_json(output / SECONDS, seconds)
 
 
-def read_seconds(output: Path) -> dict[str, float]:
+def read_seconds(output: AnyPath) -> dict[str, float]:
     return directories.read_json(output / SECONDS) if (output / SECONDS).is_file() else {}
 
 
-def read_truth(file: Path) -> dict[int, str]:
-    """Kind of spoiling by sequence id."""
+def read_truth(file: AnyPath) -> dict[int, str]:
+    """Kind of spoiling by clip id."""
     try:
         with file.open(newline="", encoding="utf-8") as lines:
             reader = csv.DictReader(lines)
@@ -196,26 +202,26 @@ def read_truth(file: Path) -> dict[int, str]:
             return {int(row["sequence_id"]): str(row["kind"]) for row in reader}
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(
-            f"cannot read {file}: expected a CSV file with the columns sequence_id, kind ({commands.reason(error)})"
+            f"cannot read {file}: expected a CSV file with the columns sequence_id, kind ({errors.reason(error)})"
         ) from error
 
 
-def summarise(output: Path, titles: list[str], truth: dict[int, str]) -> dict[str, Any]:
+def summarise(output: AnyPath, titles: list[str], truth: dict[int, str]) -> dict[str, Any]:
     """What the closing table says of the stages `titles`. `truth` decides nothing but its own rows."""
     seconds = read_seconds(output)
     dataset = Dataset.open(output / DATASET)
     filtered = Dataset.open(output / FILTERED)
     base = score_table.read(output / "scores" / score_table.FILE_NAME)
     final = score_table.read(output / "evaluation" / score_table.FILE_NAME)
-    model = directories.read_manifest(output / "model", MODEL_KIND)
-    evaluation = directories.read_manifest(output / "evaluation", evaluate.KIND)
+    model = directories.read_manifest(output / "model", recognizer.KIND)
+    evaluated = directories.read_manifest(output / "evaluation", analysis.KIND)
     with (output / FILTERED / DROPPED).open(encoding="utf-8") as lines:
         dropped = {json.loads(line)["sequence_id"] for line in lines}
     test = sorted(final)
     groups = {"all": test, "unspoiled": [i for i in test if i not in truth]} if truth else {"all": test}
     examples = test[:: max(1, len(test) // SHOWN_EXAMPLES)][:SHOWN_EXAMPLES]
     return {
-        "sequences": {
+        "clips": {
             "read": dataset.manifest["read"],
             "rejected": sum(dataset.manifest["rejected"].values()),
             "splits": {split: dataset.count(split) for split in dataset.splits},
@@ -223,7 +229,7 @@ def summarise(output: Path, titles: list[str], truth: dict[int, str]) -> dict[st
             "threshold": filtered.manifest["settings"]["threshold"],
         },
         "score": {
-            name: {"sequences": len(ids)} | _compared({i: base[i] for i in ids}, {i: final[i] for i in ids})
+            name: {"clips": len(ids)} | _compared({i: base[i] for i in ids}, {i: final[i] for i in ids}, dataset.task)
             for name, ids in groups.items()
             if ids
         },
@@ -233,46 +239,46 @@ def summarise(output: Path, titles: list[str], truth: dict[int, str]) -> dict[st
             "bytes": model["bytes"],
             "parameters": model["parameters"],
             "max_frames": model["max_frames"],
-            "latency_milliseconds": evaluation["latency_milliseconds"],
+            "latency_milliseconds": evaluated["latency_milliseconds"],
         },
-        "examples": [[final[i].target, final[i].recognised] for i in examples],
+        "examples": [[final[i].label, final[i].prediction] for i in examples],
         "seconds": {title: seconds[title] for title in titles if title in seconds},
     }
 
 
-def _compared(base: dict[int, score_table.Row], final: dict[int, score_table.Row]) -> dict[str, Any]:
+def _compared(base: dict[int, score_table.Row], final: dict[int, score_table.Row], task: tasks.Task) -> dict[str, Any]:
     """Both scores with their intervals, and how the second differs."""
-    found = {"base": evaluation.report(base.values()), "final": evaluation.report(final.values())}
+    found = {"base": analysis.report(base.values(), task), "final": analysis.report(final.values(), task)}
     scores = {name: {key: each[key] for key in ("score", "interval")} for name, each in found.items()}
-    return scores | {"comparison": evaluation.comparison(base, final)}
+    return scores | {"comparison": analysis.comparison(base, final)}
 
 
 def _caught(base: dict[int, score_table.Row], dropped: set[int], truth: dict[int, str]) -> dict[str, dict[str, int]]:
-    """By kind, of the sequences that the filter judges: how many there are, and how many it dropped."""
+    """By kind, of the clips that the filter judges: how many there are, and how many it dropped."""
     counts: dict[str, dict[str, int]] = {}
     for sequence_id, row in base.items():
         if row.split == TEST:
             continue
-        of_kind = counts.setdefault(truth.get(sequence_id, GOOD), {"sequences": 0, "dropped": 0})
-        of_kind["sequences"] += 1
+        of_kind = counts.setdefault(truth.get(sequence_id, GOOD), {"clips": 0, "dropped": 0})
+        of_kind["clips"] += 1
         of_kind["dropped"] += sequence_id in dropped
     return dict(sorted(counts.items()))
 
 
 def show(report: dict[str, Any], out: Console) -> None:
-    sequences, model = report["sequences"], report["model"]
+    clips, model = report["clips"], report["model"]
     table = Table(title="The whole path", show_header=False, title_justify="left")
-    table.add_row("sequences read / rejected", f"{sequences['read']:,} / {sequences['rejected']:,}")
-    for split, count in sequences["splits"].items():
-        kept = "all, unfiltered" if split == TEST else f"{sequences['kept_by_filter'][split]:,} kept by the filter"
+    table.add_row("clips read / rejected", f"{clips['read']:,} / {clips['rejected']:,}")
+    for split, count in clips["splits"].items():
+        kept = "all, unfiltered" if split == TEST else f"{clips['kept_by_filter'][split]:,} kept by the filter"
         table.add_row(f"  {split}", f"{count:,}, {kept}")
-    table.add_row("filter threshold", f"score {sequences['threshold']}")
+    table.add_row("filter threshold", f"score {clips['threshold']}")
     for kind, of_kind in report["filter"].items():
         word = "lost" if kind == GOOD else "caught"
-        share = of_kind["dropped"] / of_kind["sequences"]
-        table.add_row(f"  {kind}", f"{of_kind['dropped']:,} of {of_kind['sequences']:,} {word} ({share:.1%})")
+        share = of_kind["dropped"] / of_kind["clips"]
+        table.add_row(f"  {kind}", f"{of_kind['dropped']:,} of {of_kind['clips']:,} {word} ({share:.1%})")
     for name, score in report["score"].items():
-        table.add_row(f"score on test signers, {name}", f"{score['sequences']:,} sequences; 95 % intervals")
+        table.add_row(f"score on test signers, {name}", f"{score['clips']:,} clips; 95 % intervals")
         without = f" (trained without fold 1 of {report['folds']})" if report["folds"] > 1 else ""
         table.add_row("  base", scored(score["base"]) + without)
         table.add_row("  final", scored(score["final"]))
@@ -285,9 +291,9 @@ def show(report: dict[str, Any], out: Console) -> None:
     table.add_row("time", ", ".join(f"{name} {value:.0f} s" for name, value in report["seconds"].items()))
     table.add_row("  together", f"{total / 60:.1f} min")
     out.print(table)
-    examples = Table("target", "recognised", title="Test sequences", title_justify="left")
-    for target, recognised in report["examples"]:
-        examples.add_row(Text(target), Text(recognised))  # as they are: a phrase may hold a bracket
+    examples = Table("label", "prediction", title="Test clips", title_justify="left")
+    for label, prediction in report["examples"]:
+        examples.add_row(Text(label), Text(prediction))  # as they are: a label may hold a bracket
     out.print(examples)
 
 

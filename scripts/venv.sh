@@ -1,9 +1,10 @@
-# Sourced, where ROOT is set: make_environment DIRECTORY EXTRAS makes a virtual environment with these extras of setup.py, with
-# the Python that the variable PYTHON names (python3 if none), unless it is there already, of this setup.py.
+# Sourced, where ROOT is set: make_environment DIRECTORY EXTRAS makes a virtual environment with these extras of setup.py in
+# the versions of constraints.txt, with the Python that the variable PYTHON names (python3 if none), unless it is there
+# already, of the same two files.
 BASE_PYTHON="${PYTHON:-python3}"
 
 make_environment() {
-    if cmp -s "$ROOT/setup.py" "$1/installed"; then
+    if cat "$ROOT/setup.py" "$ROOT/scripts/constraints.txt" | cmp -s - "$1/installed"; then
         return
     fi
     if ! "$BASE_PYTHON" -c "import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))"; then
@@ -13,6 +14,6 @@ make_environment() {
     fi
     echo "installing packages into $1 (some minutes the first time)" >&2
     "$BASE_PYTHON" -m venv "$1"
-    "$1/bin/python" -m pip install --quiet --disable-pip-version-check -e "$ROOT[$2]"
-    cp "$ROOT/setup.py" "$1/installed"
+    "$1/bin/python" -m pip install --quiet --disable-pip-version-check -c "$ROOT/scripts/constraints.txt" -e "$ROOT[$2]"
+    cat "$ROOT/setup.py" "$ROOT/scripts/constraints.txt" >"$1/installed"
 }

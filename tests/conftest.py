@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import fcntl
 import itertools
 import json
 import os
@@ -18,17 +19,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import landmarks as lm
-from pipeline import storage, vocabulary
+from pipeline.common import storage
+from pipeline.tasks import body
+from pipeline.tasks.fingerspelling import CHARACTER_MAP, CHARACTER_TO_INDEX
 
 
 @dataclasses.dataclass(frozen=True)
 class Recording:
-    """A sequence of a test's data directory; (T, 100, 2) random landmarks with gaps where none are given."""
+    """A clip of a test's data directory; (T, 100, 2) random landmarks with gaps where none are given."""
 
     sequence_id: int
     phrase: str = "abc"
-    participant_id: int = 1
+    signer: int = 1
     file: str = "train_landmarks/1.parquet"
     num_frames: int = 5
     landmarks: np.ndarray | None = None
@@ -37,17 +39,17 @@ class Recording:
         if self.landmarks is not None:
             return self.landmarks
         random = np.random.default_rng(self.sequence_id)
-        landmarks = random.normal(0.5, 0.2, (self.num_frames, lm.NUM_POINTS, 2)).astype(np.float32)
-        landmarks[random.random(self.num_frames) < 0.2, lm.RIGHT_HAND] = np.nan
+        landmarks = random.normal(0.5, 0.2, (self.num_frames, *body.POINTS.shape)).astype(np.float32)
+        landmarks[random.random(self.num_frames) < 0.2, body.POINTS.groups["right_hand"]] = np.nan
         return landmarks
 
 
 def table(recordings: Iterable[Recording]) -> pa.Table:
     """Wide columns: those needed, and a few more, in another order than the program's."""
     arrays = [recording.array() for recording in recordings]
-    landmarks = np.concatenate([np.empty((0, lm.NUM_POINTS, 2), np.float32), *arrays])
+    landmarks = np.concatenate([np.empty((0, *body.POINTS.shape), np.float32), *arrays])
     columns = {"frame": np.concatenate([np.empty(0), *(np.arange(len(array)) for array in arrays)]).astype(np.int16)}
-    for point, name in reversed(list(enumerate(lm.POINT_NAMES))):
+    for point, name in reversed(list(enumerate(body.POINTS.names))):
         columns |= {f"{axis}_{name}": landmarks[:, point, i].copy() for i, axis in enumerate("xy")}
         columns[f"z_{name}"] = np.zeros(len(landmarks), np.float32)
     ids = [np.full(len(array), each.sequence_id) for each, array in zip(recordings, arrays, strict=True)]
@@ -61,13 +63,13 @@ def write_metadata(data: pathlib.Path, recordings: Iterable[Recording], name: st
         writer.writerow(["path", "file_id", "sequence_id", "participant_id", "phrase"])
         for each in recordings:
             stem = pathlib.Path(each.file).stem
-            writer.writerow([each.file, stem, each.sequence_id, each.participant_id, each.phrase])
+            writer.writerow([each.file, stem, each.sequence_id, each.signer, each.phrase])
 
 
 def write_data(data: pathlib.Path, recordings: Iterable[Recording], *, row_group_size: int = 7) -> pathlib.Path:
     recordings = list(recordings)
     (data / "train_landmarks").mkdir(parents=True, exist_ok=True)
-    (data / "character_to_prediction_index.json").write_text(json.dumps(vocabulary.CHARACTER_TO_INDEX))
+    (data / CHARACTER_MAP).write_text(json.dumps(CHARACTER_TO_INDEX))
     write_metadata(data, recordings)
     for file in sorted({each.file for each in recordings}):
         pq.write_table(
@@ -78,7 +80,7 @@ def write_data(data: pathlib.Path, recordings: Iterable[Recording], *, row_group
 
 @pytest.fixture
 def kaggle_data(tmp_path: pathlib.Path) -> Callable[..., pathlib.Path]:
-    """`kaggle_data(recordings)` writes `tmp_path/data`; without recordings: 3 files, 4 signers, 12 sequences."""
+    """`kaggle_data(recordings)` writes `tmp_path/data`; without recordings: 3 files, 4 signers, 12 clips."""
 
     def write(recordings: Iterable[Recording] | None = None, **options) -> pathlib.Path:
         return write_data(tmp_path / "data", example() if recordings is None else recordings, **options)
@@ -118,8 +120,26 @@ def command() -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
-def toy_data(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """2 files, 3 signers, 36 sequences of noise: one too short for its phrase, one longer than the toy frame budget."""
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., pathlib.Path]:
+    """`made_once(name, make)`: the folder `name`, in which `make(folder)` made something for all workers of pytest."""
+    base = tmp_path_factory.getbasetemp()
+    root = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+
+    def made(name: str, make: Callable[[pathlib.Path], None]) -> pathlib.Path:
+        folder, done = root / name, root / f"{name}.done"
+        with (root / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def toy_data(made_once) -> pathlib.Path:
+    """2 files, 3 signers, 36 clips of noise: one too short for its phrase, one longer than the toy frame budget."""
     lengths = {4: 24, 9: 3}
     recordings = [
         Recording(
@@ -131,30 +151,31 @@ def toy_data(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
         )
         for i in range(36)
     ]
-    return write_data(tmp_path_factory.mktemp("toy") / "data", recordings)
+    return made_once("toy-data", lambda folder: write_data(folder, recordings))
 
 
 @pytest.fixture(scope="session")
-def toy_dataset(toy_data: pathlib.Path) -> pathlib.Path:
-    """Directory of the converted toy data: 24 sequences of two signers to train on, 12 of a third to test on."""
+def toy_dataset(toy_data: pathlib.Path, made_once) -> pathlib.Path:
+    """Directory of the converted toy data: 24 clips of two signers to train on, 12 of a third to test on."""
     from pipeline import convert
-    from pipeline.runners import Runner
-    from pipeline.splits import SplitRule
+    from pipeline.beam.runners import Runner
+    from pipeline.dataset.splits import SplitRule
 
-    output = toy_data.parent / "dataset"
-    convert.convert(toy_data, output, SplitRule(test_participants=(3,)), num_shards=None, runner=Runner())
-    return output
+    rule = SplitRule(test_signers=(3,))
+    return made_once(
+        "toy-dataset", lambda folder: convert.convert(toy_data, folder, rule, num_shards=None, runner=Runner())
+    )
 
 
 @pytest.fixture(scope="session")
 def toy_settings() -> list[str]:
     """Words of `training.train`'s command line: a network that trains in seconds, to no effect."""
     changes = (
-        "network.width=8",
-        "network.blocks=1",
-        "network.heads=2",
+        "encoder.width=8",
+        "encoder.blocks=1",
+        "encoder.heads=2",
         "data.max_frames=16",
-        "data.validation_phrase_share=0.3",
+        "data.validation_share=0.3",
         "optimizer.batch_size=4",
         "optimizer.epochs=2",
         "optimizer.warmup_epochs=1",
@@ -163,13 +184,13 @@ def toy_settings() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def toy_run(toy_dataset: pathlib.Path, toy_settings: list[str], command: Callable[..., None]) -> pathlib.Path:
+def toy_run(toy_dataset: pathlib.Path, toy_settings: list[str], command, made_once) -> pathlib.Path:
     """Directory of a run trained on the toy data set. Shared: read it, do not change it."""
     from training import train
 
-    output = toy_dataset.parent / "run"
-    command(train, "--dataset", toy_dataset, "--output", output, *toy_settings)
-    return output
+    return made_once(
+        "toy-run", lambda folder: command(train, "--dataset", toy_dataset, "--output", folder, *toy_settings)
+    )
 
 
 class Emulator:
@@ -251,14 +272,10 @@ def upload() -> Callable[[pathlib.Path, storage.GsPath], storage.GsPath]:
 
 
 @pytest.fixture(scope="session")
-def reference() -> Callable[[str], dict[str, np.ndarray]]:
-    """`reference(name)`: arrays that the published solution's own functions gave. Skips the test where they are not."""
+def published() -> dict[str, np.ndarray]:
+    """What the published solution's own functions gave for eight clips and a small random network, by name.
 
-    def load(name: str) -> dict[str, np.ndarray]:
-        path = pathlib.Path(__file__).parents[1].parent / "shared/reference" / name
-        if not path.is_file():
-            pytest.skip(f"NOT COMPARED with the published solution: {path} is not there")
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-
-    return load
+    NAME/{input,features,flipped,keep_len1..29} of clips; base_small/* of the network; statistics/*, ctc/*, decode/*.
+    """
+    with np.load(pathlib.Path(__file__).with_name("published.npz"), allow_pickle=False) as arrays:
+        return dict(arrays)

@@ -1,4 +1,4 @@
-"""Every command of the README works, in the README's order, on toy data."""
+"""Every command of the READMEs works, in their order, on toy data."""
 
 import pathlib
 import re
@@ -9,8 +9,12 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
+READMES = [
+    ROOT / "README.md",
+    *(ROOT / package / "README.md" for package in ("pipeline", "training", "inference", "scripts")),
+]
 # Run otherwise: by a fresh clone, and by `scripts/test --long` (a short demo). What needs a cloud or public TFRecords
-# is tested, as far as that goes, in tests/pipeline/test_runners.py and test_import_tfrecords.py.
+# is tested, as far as that goes, in tests/pipeline/beam and tests/pipeline/test_import_tfrecords.py.
 ELSEWHERE = (
     "git clone ",
     "pip install ",
@@ -22,17 +26,38 @@ ELSEWHERE = (
 )
 
 
+def text() -> str:
+    return "".join(file.read_text(encoding="utf-8") for file in READMES)
+
+
 def commands() -> list[str]:
-    """The lines of the README's shell blocks, without their comments."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    """The lines of the READMEs' shell blocks, without their comments."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", text(), re.DOTALL | re.MULTILINE)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     lines = [re.sub(r"\s+#\s.*", "", line).strip() for line in lines]
     return [line for line in lines if line]
 
 
 def test_nothing_is_left_to_fill_in():
-    assert not re.findall(r"@[A-Z]+@", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert not re.findall(r"@[A-Z]+@", text())
+
+
+def test_the_front_page_is_short():
+    assert len(READMES[0].read_text(encoding="utf-8").splitlines()) <= 200
+
+
+@pytest.mark.parametrize("file", READMES, ids=lambda file: file.parent.name)
+def test_links_lead_somewhere(file):
+    page = file.read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", page)
+    for path, anchor in links:
+        if path.startswith("http"):
+            continue
+        target = file.parent / path if path else file
+        assert target.exists(), path
+        if anchor:
+            titles = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_the_readme_names_every_command():
@@ -66,12 +91,12 @@ def test_commands_run_as_written(tmp_path, toy_data, toy_settings):
         words = shlex.split(line.replace("5414471.parquet", "1.parquet"))
         if words[0] == "python":
             words[0] = sys.executable
-        if "training.train" in words or ("training.score" in words and "--folds" in words):
+        if "training.train" in words:
             words += toy_settings
         elif words[0] == "scripts/run_pipeline":
             words += toy_settings[2:]
         elif "pipeline.synthesize" in words:
-            words += ["--sequences", "12", "--signers", "3", "--files", "1"]
+            words += ["--clips", "12", "--signers", "3", "--files", "1"]
         environment = {"PATH": "/usr/bin:/bin", "VIRTUAL_ENV": sys.prefix, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}{done.stderr[-4000:]}"

@@ -2,132 +2,114 @@
 
 import dataclasses
 import difflib
-import fnmatch
-import math
 import tomllib
-from collections.abc import Callable
 from typing import Any
 
-from pipeline.commands import UserError
-from pipeline.storage import Path
-
-# A split with more is kept in a file, of which the system holds in memory what there is room for.
-LANDMARKS_IN_MEMORY = 2 << 30  # 2 GiB
+from pipeline.common.errors import UserError, nearest
+from pipeline.common.storage import AnyPath
+from training import settings
+from training.network.encoders import ENCODERS, EncoderSettings, Published
+from training.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)
-class Network:
-    """The published topology, and the base model's settings."""
+class Features:
+    hand_shape: bool = setting(
+        False, "see everyone right-handed, and the hand's shape beside the published features; not published"
+    )
 
-    hand_shape: bool = False  # everyone right-handed, and the hand's shape beside the 600 features; not published
-    width: int = 384
-    blocks: int = 3
-    heads: int = 6
-    expansion: int = 2
-    dropout: float = 0.2  # of a residual branch, per sequence
-    attention_dropout: float = 0.2
-    late_dropout: float = 0.4  # before the last layer
-    late_dropout_epoch: int = 0  # the epoch from which late dropout is applied
+
+@dataclasses.dataclass(frozen=True)
+class Head:
+    dropout: float = setting(0.4, "dropout before the last layer", at_least=0, below=1)
+    dropout_epoch: int = setting(0, "the epoch, from 0 on, with which that dropout begins", at_least=0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    max_frames: int = 380  # the frame budget: longer sequences are resampled to it
-    length_rule: bool = True  # train only on sequences with more than two hand frames a character
-    # Where no signers were set aside for validation, this share of the phrases of the training signers is.
-    validation_phrase_share: float = 0.05
-    # Where not 0, the training sequences are divided into so many folds, of whole signers or of sequences, and number
-    # `fold` of 1 to `folds` is left out, of validation too: this model can score it as nothing that it has seen.
-    folds: int = 0
-    fold: int = 0
-    fold_by_sequence: bool = False
+    max_frames: int = setting(380, "the frame budget: longer clips are resampled to it", at_least=1)
+    plausible_only: bool = setting(True, "train only on clips that can hold their label, by the task's rule")
+    validation_share: float = setting(
+        0.05,
+        "share of the training labels (or signers, as the task says) held out to validate on, where the data set has no"
+        " validation split",
+        at_least=0,
+        below=1,
+    )
+    folds: int = setting(
+        0, "divide the training clips into so many folds and leave one out, to be scored by this model", at_least=0
+    )
+    fold: int = setting(0, "the fold that is left out, from 1 on, of validation too", at_least=0)
+    fold_by_clip: bool = setting(False, "divide by clip into folds, not by signer")
 
 
 @dataclasses.dataclass(frozen=True)
 class Augment:
-    """Probabilities and ranges of the augmentations of `training.augment`."""
-
-    resample_probability: float = 0.8
-    resample_low: float = 0.5
-    resample_high: float = 1.5
-    mirror_probability: float = 0.5
-    affine_probability: float = 0.75
-    rotation_degrees: float = 30.0
-    shear: float = 0.15
-    shift: float = 0.1
-    hand_scale: float = 0.2  # of the hands against face and body
-    hand_shift: float = 0.1
-    aspect_ratio: float = 1.9  # of the assumed image, height by width
-    time_mask_probability: float = 0.5
-    time_mask_low: float = 0.2
-    time_mask_high: float = 0.4
-    spatial_mask_probability: float = 0.5
-    spatial_mask_low: float = 0.2  # of the image's width and height
-    spatial_mask_high: float = 0.4
+    resample_probability: float = setting(0.8, "of another speed", at_least=0, at_most=1)
+    resample_low: float = setting(0.5, "least frames, relative to what there were", above=0)
+    resample_high: float = setting(1.5, "most frames, relative to what there were", above=0)
+    mirror_probability: float = setting(0.5, "of left and right exchanged", at_least=0, at_most=1)
+    affine_probability: float = setting(0.75, "of rotation, shear and shift", at_least=0, at_most=1)
+    rotation_degrees: float = setting(30.0, "largest rotation", at_least=0)
+    shear: float = setting(0.15, "largest shear", at_least=0)
+    shift: float = setting(0.1, "largest shift, in widths of the image", at_least=0)
+    hand_scale: float = setting(0.2, "largest scale of the hands against face and body", at_least=0, below=1)
+    hand_shift: float = setting(0.1, "largest shift of the hands against face and body", at_least=0)
+    aspect_ratio: float = setting(1.9, "of the image that rotation assumes, height by width", above=0)
+    time_mask_probability: float = setting(0.5, "of frames masked", at_least=0, at_most=1)
+    time_mask_low: float = setting(0.2, "least share of the frames masked", at_least=0, at_most=1)
+    time_mask_high: float = setting(0.4, "largest share of the frames masked", at_least=0, at_most=1)
+    spatial_mask_probability: float = setting(0.5, "of a window of the image masked", at_least=0, at_most=1)
+    spatial_mask_low: float = setting(0.2, "smallest window, as a share of the image's sides", at_least=0, at_most=1)
+    spatial_mask_high: float = setting(0.4, "largest window, as a share of the image's sides", at_least=0, at_most=1)
     # Not published. Others gained by them (Kaggle's 1st place: 0.1 each), with other networks; until that is measured
     # with these ones, the presets are the published recipe.
-    drop_hand_probability: float = 0.0  # the one that is seen less
-    drop_fingers_probability: float = 0.0  # two to six of the ten
-    drop_face_probability: float = 0.0
-    drop_pose_probability: float = 0.0
-    join_probability: float = 0.0  # with another sequence of the signer, where both together fit
+    drop_hand_probability: float = setting(0.0, "of leaving out the hand that is seen less", at_least=0, at_most=1)
+    drop_fingers_probability: float = setting(
+        0.0, "of leaving out two to six of the ten fingers", at_least=0, at_most=1
+    )
+    drop_face_probability: float = setting(0.0, "of leaving out the face", at_least=0, at_most=1)
+    drop_pose_probability: float = setting(0.0, "of leaving out the body", at_least=0, at_most=1)
+    join_probability: float = setting(
+        0.0, "of joining another clip of the signer, where both fit the frame budget", at_least=0, at_most=1
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
-    epochs: int = 300
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    warmup_epochs: float = 5.0
-    weight_decay: float = 0.05
-    clip_norm: float = 5.0
-    # Momentum of the weights' moving average, such as 0.999, with which is validated; 0: none. It pays where the run is
-    # much longer than 1 / (1 - ema) steps.
-    ema: float = 0.0
+    epochs: int = setting(300, "passes over the training clips", at_least=1)
+    batch_size: int = setting(128, "clips a step", at_least=1)
+    learning_rate: float = setting(1e-3, "peak rate of AdamW, after which it falls to 0 as a cosine", above=0)
+    warmup_epochs: float = setting(5.0, "epochs in which the rate rises from 0", at_least=0)
+    weight_decay: float = setting(0.05, "decoupled; not of biases, scales and offsets", at_least=0)
+    clip_norm: float = setting(5.0, "largest norm of all gradients together", above=0)
+    ema: float = setting(
+        0.0,
+        "momentum of the weights' moving average, such as 0.999, which is validated and kept; 0: none. It pays where"
+        " the run is much longer than 1 / (1 - ema) steps",
+        at_least=0,
+        below=1,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    network: Network = Network()
+    features: Features = Features()
+    encoder: EncoderSettings = Published()  # noqa: RUF009  # it is frozen
+    head: Head = Head()
     data: Data = Data()
     augment: Augment = Augment()
     optimizer: Optimizer = Optimizer()
-    seed: int = 0
-    precision: str = "float32"  # of the network while it trains: or bfloat16, or float16; its weights are float32
-
-
-# What values can be trained with, in words and as a test that NaN and infinity fail; and the settings they are of.
-_RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
-    (
-        "at least 1",
-        lambda value: 1 <= value < math.inf,
-        "network.width network.blocks network.heads network.expansion data.max_frames optimizer.epochs"
-        " optimizer.batch_size",
-    ),
-    (
-        "at least 0",
-        lambda value: 0 <= value < math.inf,
-        "network.late_dropout_epoch data.fold data.folds augment.rotation_degrees augment.shear augment.*shift"
-        " optimizer.warmup_epochs optimizer.weight_decay",
-    ),
-    (
-        "a number above 0",
-        lambda value: 0 < value < math.inf,
-        "augment.resample_low augment.resample_high augment.aspect_ratio optimizer.learning_rate optimizer.clip_norm",
-    ),
-    (
-        "at least 0 and less than 1",
-        lambda value: 0 <= value < 1,
-        "network.*dropout data.validation_phrase_share optimizer.ema augment.hand_scale",
-    ),
-    ("0 to 1", lambda value: 0 <= value <= 1, "augment.*_probability augment.*_mask_low augment.*_mask_high"),
-    ("0 to 4294967295", lambda value: 0 <= value < 2**32, "seed"),
-    ("float32, bfloat16 or float16", lambda value: value in ("float32", "bfloat16", "float16"), "precision"),
-]
+    seed: int = setting(0, "another seed draws other weights, batches and augmentations", at_least=0, at_most=2**32 - 1)
+    precision: str = setting(
+        "float32",
+        "what the network computes in while it trains; its weights are float32",
+        choices=("float32", "bfloat16", "float16"),
+    )
 
 
 # Milder than published: a few epochs are too few to learn what the neighbours say of a masked character. Nothing is
-# mirrored, for `network.hand_shape` does that where it helps; that shape is the same wherever the hand is, and however
+# mirrored, for `features.hand_shape` does that where it helps; that shape is the same wherever the hand is, and however
 # large.
 _SMALL_AUGMENT = Augment(
     resample_probability=0.5,
@@ -141,41 +123,43 @@ _SMALL_AUGMENT = Augment(
     time_mask_high=0.2,
     spatial_mask_probability=0.0,
 )
+_SMALL = Config(
+    features=Features(hand_shape=True),
+    encoder=Published(width=96, blocks=2, heads=4, dropout=0.1, attention_dropout=0.0),
+    head=Head(dropout=0.2),
+    data=Data(max_frames=160),
+    augment=_SMALL_AUGMENT,
+    optimizer=Optimizer(epochs=8, batch_size=8, learning_rate=2e-3, warmup_epochs=0.5),
+)
 
 # The published base and final model, and a pair of the same kind that two CPU cores train in minutes.
 PRESETS: dict[str, Config] = {
     "base": Config(),
     "final": Config(
-        network=Network(blocks=5, late_dropout=0.8, late_dropout_epoch=15),
-        data=Data(max_frames=340, length_rule=False),
+        encoder=Published(blocks=5),
+        head=Head(dropout=0.8, dropout_epoch=15),
+        data=Data(max_frames=340, plausible_only=False),
         optimizer=Optimizer(epochs=1500, batch_size=256),
     ),
-    "small": Config(
-        network=Network(
-            hand_shape=True, width=96, blocks=2, heads=4, dropout=0.1, attention_dropout=0.0, late_dropout=0.2
-        ),
-        data=Data(max_frames=160),
-        augment=_SMALL_AUGMENT,
-        optimizer=Optimizer(epochs=8, batch_size=8, learning_rate=2e-3, warmup_epochs=0.5),
-    ),
-    "small-final": Config(
-        network=Network(
-            hand_shape=True, width=144, blocks=2, heads=4, dropout=0.1, attention_dropout=0.0, late_dropout=0.2
-        ),
-        data=Data(max_frames=160, length_rule=False),
-        augment=_SMALL_AUGMENT,
-        optimizer=Optimizer(epochs=12, batch_size=8, learning_rate=2e-3, warmup_epochs=0.5),
+    "small": _SMALL,
+    "small-final": dataclasses.replace(
+        _SMALL,
+        encoder=Published(width=144, blocks=2, heads=4, dropout=0.1, attention_dropout=0.0),
+        data=Data(max_frames=160, plausible_only=False),
+        optimizer=dataclasses.replace(_SMALL.optimizer, epochs=12),
     ),
 }
 
 
-def resolve(preset: str, *, file: Path | None = None, overrides: list[str] | None = None) -> Config:
+def resolve(preset: str, *, file: AnyPath | None = None, overrides: list[str] | None = None) -> Config:
     """The preset, changed by a TOML file (tables as in `Config`), then by overrides like `optimizer.epochs=40`.
 
+    `encoder.name` chooses another encoder, with its own settings.
+
     Raises:
-      UserError: an unknown name (the nearest is suggested) or a value of another type.
+      UserError: an unknown name (the nearest is suggested) or a value of another type or beyond its range.
     """
-    values = dataclasses.asdict(PRESETS[preset])
+    values = as_json(PRESETS[preset])
     if file is not None:
         try:
             changes = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -186,54 +170,59 @@ def resolve(preset: str, *, file: Path | None = None, overrides: list[str] | Non
         name, equals, text = override.partition("=")
         if not equals:
             raise UserError(f"--set {override}: expected name=value, such as optimizer.epochs=40")
-        try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = text  # a word needs no quotes here
+        change: Any = _value(text)
         for key in reversed(name.split(".")):
-            value = {key: value}
-        _update(values, value, where=f"--set {override}")
-    config = from_dict(values)
+            change = {key: change}
+        _update(values, change, where=f"--set {override}")
+    config = from_json(values)
+    settings.check(config)
     _check(config)
     return config
 
 
-def settings(config: Config) -> dict[str, Any]:
-    """Every setting by its full name, such as `optimizer.epochs`."""
-    named: dict[str, Any] = {}
-    for name, value in dataclasses.asdict(config).items():
-        inner = {f"{name}.{each}": setting for each, setting in value.items()} if isinstance(value, dict) else None
-        named |= inner or {name: value}
-    return named
+def as_json(config: Config) -> dict[str, Any]:
+    """What `from_json` makes the configuration of again."""
+    values = dataclasses.asdict(config)
+    return values | {"encoder": {"name": config.encoder.name} | values["encoder"]}
 
 
-def from_dict(values: dict[str, Any]) -> Config:
-    """The configuration whose `dataclasses.asdict` is `values`."""
-    return Config(
-        network=Network(**values["network"]),
-        data=Data(**values["data"]),
-        augment=Augment(**values["augment"]),
-        optimizer=Optimizer(**values["optimizer"]),
-        seed=values["seed"],
-        precision=values["precision"],
-    )
+def from_json(values: dict[str, Any], *, where: str = "") -> Config:
+    """Raises `UserError` for an encoder that does not exist, `TypeError` or `LookupError` for no configuration.
+
+    Args:
+      where: the beginning of a message.
+    """
+    sections: dict[str, Any] = {"features": Features, "head": Head, "data": Data, "augment": Augment}
+    sections |= {"optimizer": Optimizer}
+    made = {name: section(**values[name]) for name, section in sections.items()}
+    encoder = {name: value for name, value in values["encoder"].items() if name != "name"}
+    settings_of_encoder = _encoder(values["encoder"]["name"], where)(**encoder)
+    return Config(**made, encoder=settings_of_encoder, seed=values["seed"], precision=values["precision"])
+
+
+def help_text() -> str:
+    """Every setting: its name, default (of the preset base), meaning, type and range."""
+    lines = ["settings, of --set and --config, with the values of the preset base:", *settings.describe(Config())]
+    for name, other in ENCODERS.items():
+        lines += [f"\nwith encoder.name={name}:", *settings.describe(other(), "encoder.")]
+    return "\n".join(lines)
+
+
+def _encoder(name: Any, where: str = "") -> type[EncoderSettings]:
+    if not isinstance(name, str) or name not in ENCODERS:
+        raise UserError(f"{where}there is no encoder {name!r}{nearest(str(name), ENCODERS)}")
+    return ENCODERS[name]
 
 
 def _check(config: Config) -> None:
-    """Raises `UserError` for a value that could not be trained with."""
-    for name, value in settings(config).items():
-        for words, fits, names in _RANGES:
-            if any(fnmatch.fnmatchcase(name, pattern) for pattern in names.split()) and not fits(value):
-                raise UserError(f"{name} is {value}, expected {words}")
-    network, data, augment, optimizer = config.network, config.data, config.augment, config.optimizer
+    """Raises `UserError` for values that do not go together."""
+    data, augment, optimizer = config.data, config.augment, config.optimizer
     if (data.folds or data.fold) and not (data.folds >= 2 and 1 <= data.fold <= data.folds):
         raise UserError(
             f"data.fold is {data.fold} and data.folds {data.folds}, expected 2 folds at least, and one of them"
         )
-    if network.width % network.heads or network.width % 2:
-        raise UserError(
-            f"network.width is {network.width}, expected an even multiple of network.heads ({network.heads})"
-        )
+    if fault := config.encoder.fault():
+        raise UserError(fault)
     if optimizer.warmup_epochs > optimizer.epochs:
         raise UserError(
             f"optimizer.warmup_epochs is {optimizer.warmup_epochs}, expected at most optimizer.epochs"
@@ -245,23 +234,37 @@ def _check(config: Config) -> None:
             raise UserError(f"augment.{name}_low is {low}, expected at most augment.{name}_high ({high})")
 
 
-def _update(values: dict[str, Any], changes: dict[str, Any], *, where: str) -> None:
+def _value(text: str) -> Any:
+    """A value as TOML has it; a word needs no quotes here, and true may be written True."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, ValueError):
+        return {"true": True, "false": False}.get(text.lower(), text)
+
+
+def _update(values: dict[str, Any], changes: dict[str, Any], *, where: str, section: str = "") -> None:
+    if section == "encoder" and changes.get("name", values["name"]) != values["name"]:
+        other = _encoder(changes["name"], f"{where}: ")
+        values.clear()
+        values |= {"name": other.name} | dataclasses.asdict(other())
     for name, value in changes.items():
         if name not in values:
-            full = [each for each in settings(Config()) if each.endswith(f".{name}")]
-            nearest = full or difflib.get_close_matches(name, values, n=1)
-            hint = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(values)}"
+            full = [each for each, *_ in settings.flat(Config()) if each.endswith(f".{name}")]
+            close = full or difflib.get_close_matches(name, values, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(values)}"
             raise UserError(f"{where}: no setting {name!r} ({hint})")
         expected = values[name]
         if isinstance(expected, dict) and isinstance(value, dict):
-            _update(expected, value, where=where)
-        elif isinstance(expected, float) and type(value) is int:
+            _update(expected, value, where=where, section=name)
+        elif isinstance(expected, float) and type(value) is int and abs(value) < 2**53:
             values[name] = float(value)
         elif type(value) is type(expected):
             values[name] = value
         else:
-            raise UserError(f"{where}: {name} must be {_describe(expected)}, not {value!r}")
+            raise UserError(f"{where}: {name} must be {_describe(expected)}, not {str(value)[:40]!r}")
 
 
 def _describe(value: Any) -> str:
-    return "a table" if isinstance(value, dict) else f"of type {type(value).__name__} (such as {value!r})"
+    if isinstance(value, dict):
+        return "a table"
+    return "true or false" if isinstance(value, bool) else f"of type {type(value).__name__} (such as {value!r})"

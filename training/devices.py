@@ -13,7 +13,9 @@ import subprocess
 import sys
 from typing import Any
 
-from pipeline.commands import UserError, console
+from pipeline.common import native_output
+from pipeline.common.errors import UserError
+from pipeline.common.progress import console
 
 DEVICES = ("auto", "cpu", "gpu", "tpu")
 HELP = (
@@ -30,7 +32,11 @@ def use(device: str) -> None:
       RuntimeError: Keras was imported before, with another backend.
     """
     os.environ.update(environment(device, gpus=_num_gpus(), tpu=_tpu_is_here(), installed=_is_installed))
-    import keras
+    with native_output.without_remarks():
+        import keras
+
+        if keras.backend.backend() == "tensorflow":
+            keras.ops.zeros(())  # some is only said when something is computed
 
     backend = keras.backend.backend()
     if backend != os.environ["KERAS_BACKEND"]:
@@ -50,6 +56,19 @@ def use(device: str) -> None:
     console.print(f"JAX computes on {len(names)} {names[0].partition(':')[0].upper()} device{'s' * (len(names) > 1)}")
     if len(names) > 1:
         keras.distribution.set_distribution(keras.distribution.DataParallel(devices=names))
+
+
+def describe() -> str:
+    """What there is, and what `auto` would make Keras compute on; raises `UserError` as `use` does."""
+    gpus, tpu = _num_gpus(), _tpu_is_here()
+    chosen = environment("auto", gpus=gpus, tpu=tpu, installed=_is_installed)
+    platforms = chosen.get("JAX_PLATFORMS", "")
+    if chosen.get("CUDA_VISIBLE_DEVICES") == "-1":
+        computes = "the CPU"
+    else:
+        computes = "the TPU" if platforms.startswith("tpu") else "all GPUs" if platforms else "one GPU"
+    there = ["a TPU"] * tpu + [f"NVIDIA GPUs: {gpus}"] * bool(gpus)
+    return f"{', '.join(there) or 'none'}; training uses {computes} ({chosen['KERAS_BACKEND']})"
 
 
 def _check_tensorflow_sees_the_gpu(device: str) -> None:
@@ -99,7 +118,7 @@ def environment(device: str, *, gpus: int, tpu: bool, installed) -> dict[str, st
         # The CPU too: Keras keeps some small numbers there. Without the first of them JAX refuses to start.
         return {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "tpu,cpu"}
     if not gpus:
-        raise UserError("--device gpu: no NVIDIA GPU is visible (nvidia-smi -L); mend the driver, or use --device cpu")
+        raise UserError("--device gpu: no NVIDIA GPU is visible (nvidia-smi -L); fix the driver, or use --device cpu")
     if gpus == 1 and backend == "tensorflow":
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
         return {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": visible}
@@ -119,7 +138,7 @@ def compiled() -> bool:
     """Whether XLA compiles the model: then every batch is to have one shape, and the dense CTC kernel is used.
 
     JAX is nothing without it. TensorFlow does without: its sparse CTC kernel is not for XLA, and batches may then be as
-    short as their longest sequence.
+    short as their longest clip.
     """
     import keras
 
@@ -127,7 +146,7 @@ def compiled() -> bool:
 
 
 def pad_to(max_frames: int) -> int | None:
-    """The frames to pad every batch to, None for those of its longest sequence."""
+    """The frames to pad every batch to, None for those of its longest clip."""
     return max_frames if compiled() else None
 
 
@@ -145,7 +164,7 @@ def check_batch_size(batch_size: int) -> None:
         raise UserError(f"optimizer.batch_size is {batch_size}, expected a multiple of the {count()} devices")
 
 
-def spread(batch: dict[str, Any]) -> dict[str, Any]:
+def share(batch: dict[str, Any]) -> dict[str, Any]:
     """The arrays of a batch, each device holding its share of the rows. (Keras' `fit` does this itself.)"""
     import keras
 

@@ -1,33 +1,46 @@
 """The run directory: what a training leaves behind, and the way back to the trained model.
 
 `manifest.json` (last, with the resolved configuration and the result), `statistics.json` (feature mean and standard
-deviation), `best.npz` (weights with the best validation score, averaged if the run averages), `checkpoint.npz`
+deviation), `best-<epoch>.npz` (weights with the best validation score, averaged if the run averages), `checkpoint.npz`
 (all that training changes, as of the last save), `history.csv` (one line an epoch), `logs/` (the same for TensorBoard).
 """
 
 import csv
 import dataclasses
+import time
 from typing import Any
 
 import numpy as np
 
-from pipeline import directories, storage
-from pipeline.commands import UserError
-from pipeline.dataset import Dataset, read_statistics
-from pipeline.storage import Path
+from pipeline import tasks
+from pipeline.common import directories, storage
+from pipeline.common.errors import UserError
+from pipeline.common.storage import AnyPath
+from pipeline.dataset.dataset import STATISTICS, Dataset, read_statistics
+from pipeline.tasks.task import Task
 from training import config as cfg
 
-KIND = "run"
-STATISTICS = "statistics.json"
-BEST = "best.npz"
+KIND = directories.Kind("run", made_by="training.train")
 CHECKPOINT = "checkpoint.npz"
 HISTORY = "history.csv"
 LOGS = "logs"
+WEIGHTS = "best-*.npz"
+
+
+def best_name(epoch: int) -> str:
+    """The file of the weights that were best in `epoch`, from 1 on."""
+    return f"best-{epoch:04d}.npz"
 
 
 def request(config: cfg.Config, dataset: Dataset) -> directories.Request:
     """What decides a run's content."""
-    return directories.Request(KIND, {"config": dataclasses.asdict(config), "dataset": dataset.fingerprint})
+    settings = {
+        "task": dataset.task.as_json(),
+        "config": cfg.as_json(config),
+        "dataset": dataset.fingerprint,
+        "statistics": dataset.manifest["statistics_sha256"],
+    }
+    return directories.Request(KIND, settings)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,61 +48,85 @@ class Run:
     """A finished run.
 
     Attributes:
-      mean, std: (600,) float32, of the features it was trained on.
+      mean, std: (F,) float32, of the features it was trained on.
     """
 
-    directory: Path
+    directory: AnyPath
     manifest: dict[str, Any]
+    task: Task
     config: cfg.Config
     mean: np.ndarray
     std: np.ndarray
 
     @classmethod
-    def open(cls, directory: Path) -> "Run":
-        """Raises `UserError` where it is no finished run of this version, or its files are not those it ended with."""
-        manifest = directories.read_manifest(directory, KIND, needed=["weights_sha256", "statistics_sha256"])
+    def open(cls, directory: AnyPath) -> "Run":
+        """Raises `UserError` where it is not a finished run of this version, or its files have changed since."""
+        needed = ["weights", "weights_sha256", "statistics_sha256"]
+        manifest = directories.read_manifest(directory, KIND, needed=needed)
+        where = directory / directories.MANIFEST
         try:
-            config = cfg.from_dict(manifest["settings"]["config"])
+            task = tasks.from_json(manifest["settings"]["task"], where)
+            config = cfg.from_json(manifest["settings"]["config"], where=f"{where}: ")
         except (LookupError, TypeError) as error:
-            raise UserError(
-                f"{directory} was trained with settings of another version of this program ({error}): train it again"
-            ) from error
-        directories.check_file(directory / BEST, manifest["weights_sha256"])
+            raise UserError(f"{where} is damaged ({error}): delete {directory} and train it again") from error
+        directories.check_file(directory / manifest["weights"], manifest["weights_sha256"])
         directories.check_file(directory / STATISTICS, manifest["statistics_sha256"])
-        return cls(directory, manifest, config, *read_statistics(directory / STATISTICS))
+        return cls(directory, manifest, task, config, *read_statistics(directory / STATISTICS, task))
+
+    def check_task(self, dataset: Dataset) -> None:
+        """Raises `UserError` for a data set of another task."""
+        if dataset.task.as_json() != self.task.as_json():
+            raise UserError(
+                f"{self.directory} was trained for the task {self.task.name}, {dataset.path} is of the task"
+                f" {dataset.task.name}, or of other classes: name a run and a data set of the same task"
+            )
 
     @property
     def fingerprint(self) -> str:
         """Identifies the weights, whatever trained them."""
         return self.manifest["weights_sha256"]
 
+    @property
+    def dataset(self) -> str:
+        """The fingerprint of the data set that it was trained on."""
+        return self.manifest["settings"]["dataset"]
+
     def load_model(self):
-        """The `model.Recogniser` with the run's best weights."""
-        from training import checkpoint, model
+        """The `training.network.model.Model` with the run's best weights."""
+        from training import checkpoint
+        from training.network.model import Model
 
-        recogniser = model.Recogniser(self.config.network, self.mean, self.std)
-        recogniser.build()
-        checkpoint.load(self.directory / BEST, recogniser.weights)
-        return recogniser
-
-
-def read_history(path: Path) -> list[dict[str, float]]:
-    """One row an epoch; none where there is no file. Raises `UserError` for a damaged one."""
-    if not path.is_file():
-        return []
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [{name: _number(value) for name, value in row.items()} for row in csv.DictReader(file)]
-    except (ValueError, TypeError, AttributeError, csv.Error) as error:
-        raise UserError(f"{path} is damaged ({error}): delete {path.parent} and train it again") from error
+        model = Model(self.config, self.task, self.mean, self.std)
+        model.build()
+        checkpoint.load(self.directory / self.manifest["weights"], model.weights)
+        return model
 
 
-def _number(text: str) -> float:
-    return int(text) if text.isdecimal() else float(text)  # so that it is written again as it was
+def write_history(directory: AnyPath, history: list[dict[str, Any]]) -> None:
+    """Writes a line an epoch, and the same as an event file for TensorBoard. Nothing reads either again.
 
+    The event file holds all epochs and is replaced: so no point is doubled or lost, whenever the run was interrupted.
+    TensorFlow writes it by itself; only to look at it is the package `tensorboard` needed.
+    """
+    import tensorflow as tf
 
-def write_history(path: Path, history: list[dict[str, float]]) -> None:
+    path = directory / HISTORY
     with storage.replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(history[0]))
+        writer = csv.DictWriter(file, fieldnames=list(history[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)
+    events = [tf.compat.v1.Event(wall_time=time.time(), file_version="brain.Event:2")]
+    for row in history:
+        values = [
+            tf.compat.v1.Summary.Value(tag=name, simple_value=value) for name, value in row.items() if name != "epoch"
+        ]
+        summary = tf.compat.v1.Summary(value=values)
+        events.append(tf.compat.v1.Event(wall_time=time.time(), step=row["epoch"], summary=summary))
+    logs = directory / LOGS
+    logs.mkdir(parents=True, exist_ok=True)
+    with (
+        storage.replacing(logs / "events.out.tfevents.0") as temporary,
+        tf.io.TFRecordWriter(str(temporary)) as record_writer,
+    ):
+        for event in events:
+            record_writer.write(event.SerializeToString())

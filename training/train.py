@@ -3,26 +3,31 @@
     python -m training.train --dataset out/dataset --output out/base --preset base
     python -m training.train --dataset out/dataset --output out/trial --preset small --set optimizer.epochs=5
 
-Writes a run directory: the weights with the best score on validation sequences, the history of every epoch, the last
+Writes a run directory: the weights with the best score on validation clips, the history of every epoch, the last
 checkpoint, and `logs` for TensorBoard. An interrupted run is continued by the same command, from the last checkpoint,
 and ends as it would have ended without the interruption.
 
-Validation is the data set's validation split; where it has none, a share of the phrases of the training signers. The
-test split is never read.
+Validation is the data set's validation split; where it has none, a share of the labels of the training signers (or of
+the signers themselves, as the task says). The test split is never read.
 """
 
 import argparse
+import importlib
 import math
 
-from pipeline import directories
-from pipeline.commands import Parser, path, progress, run
-from pipeline.dataset import Dataset
+import numpy as np
+
+from pipeline.common import directories
+from pipeline.common.arguments import Parser, path
+from pipeline.common.errors import run
+from pipeline.common.progress import progress
+from pipeline.dataset.dataset import Dataset
 from training import config as cfg
 from training import devices, runs
 
 
 def main() -> None:
-    parser = Parser(__doc__)
+    parser = Parser(__doc__, epilog=cfg.help_text())
     parser.add_argument("--dataset", type=path, required=True, help="directory made by pipeline.convert or .filter")
     parser.add_argument("--output", type=path, required=True, help="run directory to write")
     parser.add_argument("--preset", choices=list(cfg.PRESETS), default="base", help="starting configuration")
@@ -31,7 +36,7 @@ def main() -> None:
         "--set",
         action="append",
         metavar="NAME=VALUE",
-        help="change one setting, such as optimizer.epochs=40; may be repeated",
+        help="change one setting of those below, such as optimizer.epochs=40; may be repeated",
     )
     parser.add_argument(
         "--checkpoint-minutes",
@@ -60,11 +65,12 @@ def train(arguments: argparse.Namespace) -> None:
     dataset = Dataset.open(arguments.dataset)
     request = runs.request(config, dataset)
     if directories.prepare(arguments.output, request):
-        print(f"{arguments.output} is already complete")
         return
     # TensorFlow takes seconds to import: only now, when there is something to do.
     devices.use(arguments.device)
     devices.check_batch_size(config.optimizer.batch_size)
+    import keras
+
     from training.trainer import Trainer
 
     trainer = Trainer(dataset, config, arguments.output, checkpoint_seconds=60 * arguments.checkpoint_minutes)
@@ -75,10 +81,11 @@ def train(arguments: argparse.Namespace) -> None:
             summary = trainer.run_epoch(epoch, lambda: bar.advance(task))
             bar.console.print(summary)
     result = trainer.finish()
-    directories.complete(arguments.output, request, result)
+    packages = (np, keras, importlib.import_module(keras.backend.backend()))
+    directories.complete(arguments.output, request, result, packages=packages)
     print(
         f"{arguments.output}: best validation score {result['best_score']:.4f} in epoch {result['best_epoch']}"
-        f" ({result['validation_sequences']} sequences, {result['validation']})"
+        f" ({result['validation_clips']} clips, {result['validation']})"
     )
     if not config.data.folds:  # those of all folds score together
         print(f"next: python -m training.score --run {arguments.output} --dataset {arguments.dataset} --output SCORES")

@@ -1,10 +1,6 @@
 """The training loop: epochs of planned batches, the learning rate, validation, best weights and checkpoints."""
 
-import importlib
 import itertools
-import platform
-import shlex
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,19 +8,18 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipeline import directories, scoring, storage
-from pipeline.commands import UserError
-from pipeline.dataset import Dataset
-from pipeline.splits import TEST, TRAIN, VALIDATION
-from pipeline.storage import Path
-from training import checkpoint, ctc, devices, runs
+from pipeline.common import directories, storage
+from pipeline.common.errors import UserError
+from pipeline.common.storage import AnyPath
+from pipeline.dataset.dataset import STATISTICS, Dataset
+from pipeline.dataset.splits import SPLITS, TRAIN
+from training import checkpoint, devices, runs
 from training import config as cfg
-from training.callbacks import Steps, write_scalars
-from training.corpus import Corpus, is_validation_phrase
-from training.folds import held_out
-from training.input_pipeline import plan_epoch, training_batches
-from training.model import Recogniser
-from training.recognition import recognise
+from training.data.corpus import Corpus
+from training.data.holdout import Holdout
+from training.data.input_pipeline import Plan, plan_epoch, training_batches
+from training.network.model import Model
+from training.predict import predict
 
 
 class Trainer:
@@ -34,63 +29,87 @@ class Trainer:
       checkpoint_seconds: how long at most is trained without a checkpoint; 0: one after every step.
 
     Raises:
-      UserError: no sequences to train or validate on, or fewer than a batch; signers that should be in one split are in
+      UserError: no clips to train or validate on, or fewer than a batch; signers that should be in one split are in
         several; a checkpoint of another run.
     """
 
-    def __init__(self, dataset: Dataset, config: cfg.Config, directory: Path, *, checkpoint_seconds: float = 300.0):
+    def __init__(self, dataset: Dataset, config: cfg.Config, directory: AnyPath, *, checkpoint_seconds: float = 300.0):
+        self.task = dataset.task
         self.config = config
         self.directory = directory
         self.checkpoint_seconds = checkpoint_seconds
         _check_signers(dataset)
-        self.training, self.validation, self.validation_name = _split(dataset, config)
-        passes = self.training.passes_length_rule | (not config.data.length_rule)
-        fits = _phrases_fit(self.training, config.data.max_frames)
-        self.chosen = np.flatnonzero(passes & fits)
-        self.left_out = {"refused_by_length_rule": int((~passes).sum()), "too_few_frames": int((passes & ~fits).sum())}
-        self.steps_per_epoch = len(self.chosen) // config.optimizer.batch_size
-        if not self.steps_per_epoch:
-            refused, short = self.left_out.values()
-            others = "data.length_rule=false, data.max_frames higher or data.validation_phrase_share lower"
-            raise UserError(
-                f"{dataset.path}: {len(self.chosen)} sequences to train on, fewer than a batch"
-                f" ({config.optimizer.batch_size}): of {len(self.training)} that are not for validation, the length"
-                f" rule refuses {refused}, and {short} have too few frames for their phrase; set"
-                f" {'optimizer.batch_size lower' if len(self.chosen) else others}"
-            )
-        if not len(self.validation):
-            raise UserError(
-                f"{dataset.path}: no validation sequences: set data.validation_phrase_share higher, or convert with"
-                " --validation-participants"
-            )
+        holdout = Holdout.of(dataset, config.data)
+        self.validation_words = holdout.words
+        of_training_split = Corpus.of(dataset, TRAIN)
+        self.training = _select(of_training_split, holdout.training)
+        in_training_split = holdout.validation_split == TRAIN
+        validation = of_training_split if in_training_split else Corpus.of(dataset, holdout.validation_split)
+        self.validation = _select(validation, holdout.validation)
         keras.utils.set_random_seed(config.seed)
-        self.model = Recogniser(config.network, dataset.mean, dataset.std, precision=config.precision)
+        self.model = Model(config, dataset.task, dataset.mean, dataset.std, precision=config.precision)
         self.model.build()
+        self.chosen, self.left_out = self._choose()
+        self.steps_per_epoch = len(self.chosen) // config.optimizer.batch_size
+        self._check_sizes(dataset)
         self.model.compile(optimizer=_optimizer(config, self.steps_per_epoch), jit_compile=devices.compiled())
         self.model.optimizer.build(self.model.trainable_variables)
         # How far the run is: epochs that are finished, steps of the next one that are done.
         self.epochs_done = keras.Variable(0, dtype="int32", trainable=False, name="epochs_done")
         self.steps_done = keras.Variable(0, dtype="int32", trainable=False, name="steps_done")
+        self.history: list[dict[str, Any]] = []
+        self.best: dict[str, Any] = {"epoch": 0, "score": None, "sha256": ""}
         self._run = runs.request(config, dataset).fingerprint
         for folder in (directory, directory / runs.LOGS):
             storage.remove_leftovers(folder)
-        directories.write_json(
-            directory / runs.STATISTICS, {"mean": dataset.mean.tolist(), "std": dataset.std.tolist()}
-        )
-        self._restore()
+        directories.write_json(directory / STATISTICS, {"mean": dataset.mean.tolist(), "std": dataset.std.tolist()})
+        if (directory / runs.CHECKPOINT).is_file():
+            self._restore()
+        self._remove_other_weights()
+
+    def _choose(self) -> tuple[np.ndarray, dict[str, int]]:
+        """Positions of the clips to train on, and how many are left out for what reason."""
+        plausible = np.array([each.plausible for each in self.training.clips], bool)
+        plausible |= not self.config.data.plausible_only
+        frames = self.model.frames(np.minimum(self.training.num_frames, self.config.data.max_frames))
+        fits = self.model.head.fits(self.training.label_ids, self.training.label_lengths, frames)
+        left_out = {"implausible": int((~plausible).sum()), "too_few_frames": int((plausible & ~fits).sum())}
+        return np.flatnonzero(plausible & fits), left_out
+
+    def _check_sizes(self, dataset: Dataset) -> None:
+        if not self.steps_per_epoch:
+            implausible, short = self.left_out.values()
+            others = "data.plausible_only=false, data.max_frames higher or data.validation_share lower"
+            raise UserError(
+                f"{dataset.path}: {len(self.chosen)} clips to train on, fewer than a batch"
+                f" ({self.config.optimizer.batch_size}): of {len(self.training)} that are not for validation,"
+                f" {implausible} do not have {self.task.plausible_rule}, and {short} have too few frames for their"
+                f" label; set {'optimizer.batch_size lower' if len(self.chosen) else others}"
+            )
+        if not len(self.validation):
+            raise UserError(
+                f"{dataset.path}: no validation clips: set data.validation_share higher, or convert with"
+                " --validation-signers"
+            )
 
     def _restore(self) -> None:
-        """Takes the state and the history of the last checkpoint, if there is one."""
-        directory = self.directory
-        if (directory / runs.CHECKPOINT).is_file():
-            checkpoint.load(directory / runs.CHECKPOINT, self._state(self.model), run=self._run)
-        # The checkpoint decides: a run that was killed just before writing it has one line of history too many.
-        self.history = runs.read_history(directory / runs.HISTORY)[: self.start_epoch]
-        if len(self.history) < self.start_epoch:
+        """Takes the state and the history of the last checkpoint."""
+        path = self.directory / runs.CHECKPOINT
+        note = checkpoint.load(path, self._state())
+        if note.get("run") != self._run:
             raise UserError(
-                f"{directory}: {runs.HISTORY} has {len(self.history)} epochs, {runs.CHECKPOINT} {self.start_epoch}:"
-                " delete the directory and train it again"
+                f"{path} is of a run with other settings or another data set: put this run's own back, or delete"
+                f" {self.directory} and train it again"
             )
+        self.history, self.best = note["history"], note["best"]
+        if self.history:
+            directories.check_file(self.directory / runs.best_name(self.best["epoch"]), self.best["sha256"])
+
+    def _remove_other_weights(self) -> None:
+        """Removes weights that the last checkpoint does not name: those of before, or of a process that was killed."""
+        for file in self.directory.glob(runs.WEIGHTS):
+            if file.name != runs.best_name(self.best["epoch"]):
+                file.unlink(missing_ok=True)
 
     @property
     def start_epoch(self) -> int:
@@ -102,165 +121,187 @@ class Trainer:
         return self.start_epoch * self.steps_per_epoch + int(self.steps_done)
 
     def run_epoch(self, epoch: int, step_done: Callable[[], None]) -> str:
-        """Trains what is left of an epoch, scores the validation sequences, and saves. Returns a line to show."""
+        """Trains what is left of an epoch, scores the validation clips, and saves. Returns a line to show."""
         started = time.monotonic()
-        network = self.config.network
-        late = network.late_dropout if epoch >= network.late_dropout_epoch else 0.0
-        self.model.network.late_dropout.set_rate(late)
+        self.model.begin_epoch(epoch)
         first_step = int(self.steps_done)
-        fitted, weights = self._fit(epoch, first_step, step_done)
+        plan = plan_epoch(self.training, self.chosen, self.config, self._fewest_frames, epoch=epoch)
+        batches = training_batches(
+            self.training,
+            self.task.points,
+            self.config,
+            plan,
+            epoch=epoch,
+            first_step=first_step,
+            pad_to=devices.pad_to(self.config.data.max_frames),
+        )
+        steps = Steps(self, plan, step_done)
+        # Not train_on_batch: TensorFlow would compile the first step of a process for its batch's own shape, with other
+        # rounding errors than the later ones, and a continued run would not end exactly as an uninterrupted one.
+        fitted = self.model.fit(batches, shuffle=False, verbose=0, callbacks=steps)
         seconds_of_steps = time.monotonic() - started
-        self._check_weights(self.model)
+        steps.check_loss(self.steps_per_epoch, fitted.history["loss"][0])
+        if self.config.optimizer.ema:
+            # Arrays of their own: `fit` let the weights share those of the averages, and with JAX, to predict is to
+            # give up the arrays of the weights.
+            for v in self.model.trainable_variables:
+                v.assign(np.array(v))
+        self._check_weights()
         # With the averages of the weights, if there are any, for `fit` ends with them.
-        texts = recognise(self.model, self.validation, max_frames=self.config.data.max_frames)
-        score = scoring.pooled_score(zip(self.validation.texts, texts, strict=True))
-        best_so_far = max((row["validation_score"] for row in self.history), default=-np.inf)
-        row = {
-            "epoch": epoch + 1,
-            "loss": float(fitted["loss"]),
-            "validation_score": score,
-            "sequences_without_loss": int(fitted["sequences_without_loss"]),
-            "learning_rate": float(self.model.optimizer.learning_rate),
-            "seconds": round(time.monotonic() - started, 2),  # since it began, or was continued
-        }
-        self.history.append(row)
-        if score > best_so_far:
-            checkpoint.save(self.directory / runs.BEST, self.model.weights)
-        runs.write_history(self.directory / runs.HISTORY, self.history)
-        rate = (self.steps_per_epoch - first_step) / seconds_of_steps
-        scalars = {name: value for name, value in row.items() if name not in ("epoch", "seconds")}
-        write_scalars(self.directory / runs.LOGS, epoch + 1, scalars | {"steps_per_second": rate})
-        for v, value in zip(self.model.trainable_variables, weights, strict=True):
+        score = self._validate()
+        self.history.append(
+            {
+                "epoch": epoch + 1,
+                "loss": float(fitted.history["loss"][0]),
+                "validation_score": score,
+                "clips_without_loss": int(fitted.history["clips_without_loss"][0]),
+                "learning_rate": float(self.model.optimizer.learning_rate),
+                "seconds": round(time.monotonic() - started, 2),  # since it began, or was continued
+                "steps_per_second": round((self.steps_per_epoch - first_step) / seconds_of_steps, 3),
+            }
+        )
+        if self.best["score"] is None or score > self.best["score"]:
+            # Beside the best so far, which the last checkpoint names.
+            path = self.directory / runs.best_name(epoch + 1)
+            checkpoint.save(path, self.model.weights)
+            self.best = {"epoch": epoch + 1, "score": score, "sha256": directories.sha256_of(path)}
+        runs.write_history(self.directory, self.history)
+        for v, value in zip(self.model.trainable_variables, steps.weights, strict=True):
             v.assign(value)
         self.model.reset_metrics()
         self.epochs_done.assign(epoch + 1)
         self.steps_done.assign(0)
-        # Last: without it the end of the epoch is repeated, from the state before it.
-        self._save(self.model)
-        return f"epoch {epoch + 1}: loss {row['loss']:.3f}, validation score {score:.4f}"
+        # Without it the end of the epoch is repeated, from the state before it.
+        self.save()
+        self._remove_other_weights()
+        return f"epoch {epoch + 1}: loss {self.history[-1]['loss']:.3f}, validation score {score:.4f}"
 
-    def _fit(self, epoch: int, first_step: int, step_done: Callable[[], None]) -> tuple[dict[str, float], list]:
-        """Takes the steps from `first_step` on. Returns the epoch's metrics, and the weights that are not averaged."""
-        plan = plan_epoch(self.training, self.chosen, self.config, epoch=epoch)
-        saved = time.monotonic()
+    def _validate(self) -> float:
+        predictions = predict(self.model, self.validation, max_frames=self.config.data.max_frames)
+        labels = [each.label for each in self.validation.clips]
+        errors = sum(self.task.errors(a, b) for a, b in zip(labels, predictions, strict=True))
+        units = sum(map(self.task.units, labels))
+        return (units - errors) / units
 
-        def after_step(done: int, loss: float) -> None:
-            nonlocal saved
-            step = first_step + done
-            if not np.isfinite(loss):  # the mean so far
-                positions = np.concatenate([plan.positions[step - 1], plan.partners[step - 1]])
-                ids = ", ".join(map(str, self.training.sequence_ids[positions[positions >= 0]]))
-                raise UserError(
-                    f"the loss became {loss} in epoch {epoch + 1}, step {step} of {self.steps_per_epoch};"
-                    f" its sequences: {ids}; lower optimizer.learning_rate, and train into another directory"
-                )
-            # The last step's is written after validation.
-            if step < self.steps_per_epoch and time.monotonic() - saved >= self.checkpoint_seconds:
-                self.steps_done.assign(step)
-                self._save(steps.model)
-                saved = time.monotonic()
-            step_done()
-
-        steps = Steps([np.array(v) for v in self.model.metrics_variables], after_step)
-        # Not train_on_batch: TensorFlow would compile the first step of a process for its batch's own shape, with other
-        # rounding errors than the later ones, and a continued run would not end exactly as an uninterrupted one.
-        fitted = self.model.fit(
-            training_batches(
-                self.training,
-                self.config,
-                plan,
-                epoch=epoch,
-                first_step=first_step,
-                pad_to=devices.pad_to(self.config.data.max_frames),
-            ),
-            shuffle=False,
-            verbose=0,
-            callbacks=[steps],
-        )
-        if self.config.optimizer.ema:
-            # Arrays of their own: `fit` let the weights share those of the averages, and with JAX, to recognise is to
-            # give up the arrays of the weights.
-            for v in self.model.trainable_variables:
-                v.assign(np.array(v))
-        return {name: values[0] for name, values in fitted.history.items()}, steps.weights
+    def _fewest_frames(self, label_lengths_N: np.ndarray) -> np.ndarray:
+        """(N,) the fewest frames for which the encoder gives as many as augmentation is to leave a label."""
+        given = self.model.frames(np.arange(1, self.config.data.max_frames + 1))
+        return np.searchsorted(given, self.model.head.fewest_frames(label_lengths_N)) + 1
 
     def finish(self) -> dict[str, Any]:
         """What the manifest says about the run."""
-        best = max(self.history, key=lambda row: row["validation_score"])
-        backend = keras.backend.backend()
         return {
-            "weights_sha256": directories.sha256_of(self.directory / runs.BEST),
-            "statistics_sha256": directories.sha256_of(self.directory / runs.STATISTICS),
-            "best_score": best["validation_score"],
-            "best_epoch": int(best["epoch"]),
-            "training_sequences": len(self.chosen),
+            "weights": runs.best_name(self.best["epoch"]),
+            "weights_sha256": self.best["sha256"],
+            "statistics_sha256": directories.sha256_of(self.directory / STATISTICS),
+            "best_score": self.best["score"],
+            "best_epoch": self.best["epoch"],
+            "training_clips": len(self.chosen),
             **self.left_out,
-            "validation_sequences": len(self.validation),
-            "validation": self.validation_name,
+            "validation_clips": len(self.validation),
+            "validation": self.validation_words,
             "seconds": round(sum(row["seconds"] for row in self.history), 1),
-            "trainable_parameters": int(sum(np.prod(v.shape) for v in self.model.trainable_variables)),
-            "command": shlex.join(sys.orig_argv),
-            "versions": {
-                "python": platform.python_version(),
-                **{name: importlib.import_module(name).__version__ for name in ("numpy", "keras", backend)},
-            },
-            "backend": backend,
+            "trainable_parameters": self.model.trained_weights,
+            "backend": keras.backend.backend(),
             "devices": devices.count(),
         }
 
-    def _check_weights(self, model: Recogniser) -> None:
+    def _check_weights(self) -> None:
         """The last step may have spoiled them with a loss that was a number: then nothing is scored or saved."""
-        if not all(np.isfinite(np.asarray(v)).all() for v in model.trainable_variables):
+        if not all(np.isfinite(np.asarray(v)).all() for v in self.model.trainable_variables):
             raise UserError(
                 f"{self.directory}: weights became NaN or infinite in epoch {self.start_epoch + 1}; the last checkpoint"
                 " is whole: lower optimizer.learning_rate or optimizer.clip_norm, and train into another directory"
             )
 
-    def _save(self, model: Recogniser) -> None:
-        self._check_weights(model)
-        checkpoint.save(self.directory / runs.CHECKPOINT, self._state(model), run=self._run)
+    def save(self) -> None:
+        """Writes the checkpoint: what is trained, and how far."""
+        self._check_weights()
+        note = {"run": self._run, "history": self.history, "best": self.best}
+        checkpoint.save(self.directory / runs.CHECKPOINT, self._state(), note)
 
-    def _state(self, model: Recogniser) -> list[keras.Variable]:
+    def _state(self) -> list[keras.Variable]:
         """Everything a step changes: weights, seeds of the dropouts, optimizer and averages, sums of the loss."""
-        return [
-            *model.variables,
-            *model.optimizer.variables,
-            *model.metrics_variables,
-            self.epochs_done,
-            self.steps_done,
-        ]
+        model = self.model
+        progress = [self.epochs_done, self.steps_done]
+        return [*model.variables, *model.optimizer.variables, *model.metrics_variables, *progress]
+
+
+class Steps(keras.callbacks.CallbackList):
+    """What goes along with the steps of an epoch: its `fit` may begin in the middle, and checkpoints are saved.
+
+    A list of callbacks, for Keras' own waits after each step until the loss is a number on the host; here the loss is
+    looked at one step later, while the device is busy with the next.
+    """
+
+    def __init__(self, trainer: Trainer, plan: Plan, step_done: Callable[[], None]):
+        super().__init__([], add_history=True, model=trainer.model)
+        self._trainer = trainer
+        self._plan = plan
+        self._step_done = step_done
+        self._first_step = int(trainer.steps_done)
+        self._sums = [np.array(v) for v in trainer.model.metrics_variables]  # which `fit` sets to 0
+        self._saved = time.monotonic()
+        self._loss_before: Any = 0.0
+        self.weights: list[np.ndarray] = []  # the trainable ones at the end of the epoch, not averaged
+
+    def on_epoch_begin(self, epoch, logs=None):
+        super().on_epoch_begin(epoch, logs)
+        for v, value in zip(self._trainer.model.metrics_variables, self._sums, strict=True):
+            v.assign(value)
+
+    def on_train_batch_end(self, batch, logs=None):
+        trainer = self._trainer
+        step = self._first_step + batch + 1
+        self.check_loss(step - 1, self._loss_before)
+        self._loss_before = logs["loss"]  # the mean so far
+        # The last step's checkpoint is written after validation.
+        if step < trainer.steps_per_epoch and time.monotonic() - self._saved >= trainer.checkpoint_seconds:
+            self.check_loss(step, self._loss_before)
+            _synchronise(trainer.model)
+            trainer.steps_done.assign(step)
+            trainer.save()
+            self._saved = time.monotonic()
+        self._step_done()
+
+    def on_epoch_end(self, epoch, logs=None):
+        # After this, `fit` puts the optimizer's averages, if there are any, in the place of the weights.
+        _synchronise(self._trainer.model)
+        self.weights = [np.array(v) for v in self._trainer.model.trainable_variables]
+        super().on_epoch_end(epoch, logs)
+
+    def check_loss(self, step: int, loss: Any) -> None:
+        """Raises `UserError` where the loss up to `step`, from 1 on, is not a number."""
+        if np.isfinite(loss):
+            return
+        positions = np.concatenate([self._plan.positions[step - 1], self._plan.partners[step - 1]])
+        ids = ", ".join(str(self._trainer.training.clips[i].sequence_id) for i in positions[positions >= 0])
+        raise UserError(
+            f"the loss became {float(loss)} in epoch {self._trainer.start_epoch + 1}, step {step} of"
+            f" {self._trainer.steps_per_epoch}; its clips: {ids}; lower optimizer.learning_rate, and train into another"
+            " directory"
+        )
+
+
+def _synchronise(model: keras.Model) -> None:
+    """With JAX, `fit` keeps the variables' values elsewhere while it runs."""
+    if hasattr(model, "jax_state_sync"):
+        model.jax_state_sync()
+
+
+def _select(corpus: Corpus, ids: frozenset[int]) -> Corpus:
+    return corpus.select(np.isin(corpus.sequence_ids, list(ids)))
 
 
 def _check_signers(dataset: Dataset) -> None:
     """Raises `UserError` where a signer is in two splits, and nobody asked for it."""
-    for one, other in itertools.combinations((TRAIN, VALIDATION, TEST), 2):
-        shared = sorted(set(dataset.participants(one)) & set(dataset.participants(other)))
+    for one, other in itertools.combinations(SPLITS, 2):
+        shared = sorted(set(dataset.signers(one)) & set(dataset.signers(other)))
         if shared and dataset.signers_apart:
             raise UserError(
                 f"{dataset.path}: signer {shared[0]} is in {one} and in {other}, but the data were split by signer:"
-                " delete it and make it again; to have signers in several splits, convert with --split-by file or"
-                " sequence"
+                " delete it and make it again; to have signers in several splits, convert with --split-by file or clip"
             )
-
-
-def _split(dataset: Dataset, config: cfg.Config) -> tuple[Corpus, Corpus, str]:
-    """Training and validation sequences, and in words where the latter come from."""
-    training = Corpus.of(dataset, TRAIN)
-    training = training.select(~np.isin(training.sequence_ids, list(held_out(dataset, config.data))))
-    if dataset.count(VALIDATION):
-        who, learnt, tested = (set(dataset.participants(split)) for split in (VALIDATION, TRAIN, TEST))
-        name = "other sequences, of training signers too" if who & learnt else "other signers"
-        name += ", test signers among them" if who & tested else ""
-        return training, Corpus.of(dataset, VALIDATION), name
-    share = config.data.validation_phrase_share
-    validation = np.array([is_validation_phrase(text, share) for text in training.texts], bool)
-    return training.select(~validation), training.select(validation), "other phrases of the training signers"
-
-
-def _phrases_fit(corpus: Corpus, max_frames: int) -> np.ndarray:
-    """(N,) bool: whether a sequence has frames enough for CTC to spell its phrase, within the frame budget."""
-    needed_N = keras.ops.convert_to_numpy(ctc.minimal_frames(corpus.labels, corpus.label_lengths))
-    return needed_N <= np.minimum(corpus.num_frames, max_frames)
 
 
 def _optimizer(config: cfg.Config, steps_per_epoch: int) -> keras.optimizers.Optimizer:

@@ -7,17 +7,17 @@
     motion        phrase and signer -> the spelling hand in every frame
     body          the face and body around the hand
     tracker       motion -> the 543 landmarks that a tracker reports, trembling and with gaps
-    plan          which sequences a data set holds, and which of them are spoiled
+    plan          which clips a data set holds, and which of them are spoiled
     random_streams    independent random numbers for each of these
 
 How hard the data are was fixed from what is known of the real set and of people, before anything was trained on them;
-no figure below was chosen to make recognition easier or harder. In brackets: what came out, of 3,000 sequences by 300
-signers. Frames a sequence: 160 on average (167), P95 309 (310), P99 401 (411); frames a character: median 8.9 (9.1), P5
+no figure below was chosen to make recognition easier or harder. In brackets: what came out, of 3,000 clips by 300
+signers. Frames a clip: 160 on average (167), P95 309 (310), P99 401 (411); frames a character: median 8.9 (9.1), P5
 2.4 (2.0); characters a phrase: 17.8 (18.1), at most 31; frames without the spelling hand: 40 % (41 %). Few signers
 differ from this by chance: with 12, the average was 150 to 161. What is modelled, and the choices:
 
 - **Signers** differ in hand size and proportions, body size, the tilt of the hand, the way they make each character (7
-  degrees a joint) and each time they make it (4 degrees more), speed (28 % between signers, 33 % between sequences,
+  degrees a joint) and each time they make it (4 degrees more), speed (28 % between signers, 33 % between clips,
   25-45 % between characters), co-articulation, the place of hand and head, framing, the phone's aspect ratio
   (portrait), and how often the tracker loses their hand. Every tenth is left-handed. Six in ten shake the numbers that
   look like a letter; for the others such a pair is ambiguous (`handshapes`).
@@ -27,12 +27,12 @@ differ from this by chance: with 12, the average was 150 to 161. What is modelle
   A doubled character slides outwards or bounces. First and last characters last longer. The hand drifts.
 - **The tracker** trembles (1 mm of the hand, twice that in depth, more at the fingertips), and loses the hand in bursts
   of 3.5 frames on average, more readily when it moves fast: about a sixth of the frames between coming up and leaving.
-  The other hand is seen in one sequence of sixteen, and there briefly. Face and body are seldom lost.
+  The other hand is seen in one clip of sixteen, and there briefly. Face and body are seldom lost.
 - **Face and body**: the nose, lips and the 33 body points stand where they belong; the other 424 face points fill the
   face in no meaningful order. The head turns and sways; the lips move, but say nothing.
 - **Phrases**: names, addresses, telephone numbers and web addresses made by rule from short word lists.
-- **Spoiled** sequences, a third of them each: `accidental_tap` (a few frames, nothing spelled), `truncated` (the
-  recording stops before a third is spelled), `wrong_phrase` (the metadata give another sequence's phrase).
+- **Spoiled** clips, a third of them each: `accidental_tap` (a few frames, nothing spelled), `truncated` (the
+  recording stops before a third is spelled), `wrong_phrase` (the metadata give another clip's phrase).
 
 Not modelled: fingers that hide each other and mislead the tracker, signs instead of spelling ("dot", "slash"), mistakes
 and corrections, a moving camera, regional variants. So figures on these data say that the program works, and how its

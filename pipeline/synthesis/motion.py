@@ -8,9 +8,9 @@ import math
 
 import numpy as np
 
-from pipeline import vocabulary
 from pipeline.synthesis import handshapes, kinematics
 from pipeline.synthesis.signers import Signer
+from pipeline.tasks.fingerspelling import CHARACTER_TO_INDEX
 
 RELAXED = handshapes.SIGNS[" "].postures[0]
 # From where the hand spells to where it rests, out of view.
@@ -88,7 +88,7 @@ def _key_postures(phrase: str, signer: Signer, rng: np.random.Generator) -> tupl
         sign = handshapes.SIGNS[character]
         if signer.shakes_lookalikes and character in handshapes.SHAKEN_NUMBERS:
             sign = handshapes.SHAKEN_NUMBERS[character]
-        style = signer.posture_style[vocabulary.CHARACTER_TO_INDEX[character]]
+        style = signer.posture_style[CHARACTER_TO_INDEX[character]]
         own_postures = sign.postures + (style + rng.normal(0, 4, kinematics.NUM_ANGLES))
         place = np.array((-signer.drift_per_character * position, 0.0, 0.0))
         if character == " ":

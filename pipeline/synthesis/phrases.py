@@ -38,7 +38,7 @@ _SITE_ENDINGS = _words(".com .com .com .org .net .edu .co.uk .de .fr .info .io .
 
 
 def make_phrase(index: int, seed: int) -> str:
-    """What sequence `index` spells: `MIN_LENGTH` to `MAX_LENGTH` characters of the vocabulary."""
+    """What clip `index` spells: `MIN_LENGTH` to `MAX_LENGTH` characters of the vocabulary."""
     rng = random_streams.generator(seed, Stream.PHRASE, index)
     kinds = (_person, _address, _telephone, _web_address)
     while True:

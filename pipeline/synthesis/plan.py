@@ -1,4 +1,4 @@
-"""Which sequences a data set holds, which of them are spoiled, and the landmarks of each."""
+"""Which clips a data set holds, which of them are spoiled, and the landmarks of each."""
 
 import dataclasses
 
@@ -14,37 +14,35 @@ _FIRST_FILE_ID = 7_000_000
 
 
 @dataclasses.dataclass(frozen=True)
-class PlannedSequence:
-    """One sequence before it is made: what its metadata will say, and what is wrong with it."""
+class PlannedClip:
+    """One clip before it is made: what its metadata will say, and what is wrong with it."""
 
     index: int
     sequence_id: int
-    participant_id: int  # index of the signer
+    signer: int  # index of the signer
     file_id: int
     phrase: str  # in the metadata; what is spelled is `phrases.make_phrase(index, seed)`
     spoiled: str  # one of `SPOILED_KINDS`, or empty
 
 
-def plan_sequences(
-    *, sequences: int, signers: int, files: int, spoiled_share: float, seed: int
-) -> list[PlannedSequence]:
-    """All sequences, in the order in which they are written. Only `file_id` depends on `files`."""
+def plan_clips(*, clips: int, signers: int, files: int, spoiled_share: float, seed: int) -> list[PlannedClip]:
+    """All clips, in the order in which they are written. Only `file_id` depends on `files`."""
     rng = random_streams.generator(seed, Stream.PLAN)
-    spoiled_indices = rng.permutation(sequences)[: round(sequences * spoiled_share)]
+    spoiled_indices = rng.permutation(clips)[: round(clips * spoiled_share)]
     kinds = {int(index): SPOILED_KINDS[order % 3] for order, index in enumerate(spoiled_indices)}
     planned = []
-    for index in range(sequences):
+    for index in range(clips):
         phrase = phrases.make_phrase(index, seed)
         if kinds.get(index) == "wrong_phrase":
-            others = (phrases.make_phrase(int(other), seed) for other in rng.integers(0, sequences, 50))
+            others = (phrases.make_phrase(int(other), seed) for other in rng.integers(0, clips, 50))
             phrase = next((other for other in others if other != phrase), phrase[::-1] + "x")[: phrases.MAX_LENGTH]
         planned.append(
-            PlannedSequence(
+            PlannedClip(
                 index=index,
                 # An odd factor: every index gives another id, in no order.
                 sequence_id=(index * 1_103_515_245 + 12_345) % (1 << 31),
-                participant_id=index % signers,
-                file_id=_FIRST_FILE_ID + index * files // sequences,
+                signer=index % signers,
+                file_id=_FIRST_FILE_ID + index * files // clips,
                 phrase=phrase,
                 spoiled=kinds.get(index, ""),
             )
@@ -52,8 +50,8 @@ def plan_sequences(
     return planned
 
 
-def make_landmarks(planned: PlannedSequence, signer: Signer, seed: int) -> np.ndarray:
-    """The recording of one sequence, as `tracker.record` gives it."""
+def make_landmarks(planned: PlannedClip, signer: Signer, seed: int) -> np.ndarray:
+    """The recording of one clip, as `tracker.record` gives it."""
     rng = random_streams.generator(seed, Stream.MOTION, planned.index)
     if planned.spoiled == "accidental_tap":
         return tracker.record(motion.touch_by_accident(signer, rng), signer, rng)

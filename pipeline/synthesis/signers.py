@@ -5,9 +5,9 @@ import math
 
 import numpy as np
 
-from pipeline import vocabulary
 from pipeline.synthesis import kinematics, random_streams
 from pipeline.synthesis.random_streams import Stream
+from pipeline.tasks.fingerspelling import CHARACTERS
 
 _ASPECT_RATIOS = (9 / 16, 3 / 4, 9 / 19.5)  # phones held upright
 
@@ -46,7 +46,7 @@ def _make_signer(number: int, seed: int, *, left_handed: bool) -> Signer:
     rng = random_streams.generator(seed, Stream.SIGNER, number)
     size = rng.normal(1, 0.07)
     finger_proportions = rng.normal(1, 0.04, (5, 1))
-    posture_style = rng.normal(0, 7, (vocabulary.NUM_CHARACTERS, kinematics.NUM_ANGLES))
+    posture_style = rng.normal(0, 7, (len(CHARACTERS), kinematics.NUM_ANGLES))
     posture_style[:, kinematics.SPREADS] *= 0.4  # fingers have little room to spread differently
     aspect_ratio = float(rng.choice(_ASPECT_RATIOS, p=(0.55, 0.3, 0.15)))
     image_width = float(rng.uniform(50, 72))

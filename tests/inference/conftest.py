@@ -1,15 +1,59 @@
-"""What the tests of inference share: an exported toy model."""
+"""What the tests of inference share: an exported toy model, and the model that it must be."""
 
+import math
 import pathlib
+import shutil
+from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 
 @pytest.fixture(scope="session")
-def toy_model(toy_run, toy_dataset, command) -> pathlib.Path:
+def toy_model(toy_run, toy_dataset, command, made_once) -> pathlib.Path:
     """Directory of the exported toy run. Shared: read it, do not change it."""
     from inference import export
 
-    output = toy_run.parent / "model"
-    command(export, "--run", toy_run, "--dataset", toy_dataset, "--output", output)
-    return output
+    return made_once(
+        "toy-model", lambda folder: command(export, "--run", toy_run, "--dataset", toy_dataset, "--output", folder)
+    )
+
+
+@pytest.fixture(scope="session")
+def trained(toy_run):
+    """The toy run's `training.network.model.Model`."""
+    from inference.tflite import conversion
+    from training.runs import Run
+
+    return conversion.load(Run.open(toy_run))
+
+
+@pytest.fixture
+def copy(toy_model, tmp_path) -> pathlib.Path:
+    """A copy of the toy model's directory, to be spoiled."""
+    return pathlib.Path(shutil.copytree(toy_model, tmp_path / "copy"))
+
+
+@pytest.fixture(scope="session")
+def noise() -> Callable[..., np.ndarray]:
+    """`noise(num_frames, seed=...)`: landmarks (T, 100, 2) float32."""
+    return lambda num_frames, seed=0: np.random.default_rng(seed).random((num_frames, 100, 2)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def failed(toy_run, toy_dataset) -> Callable[..., dict[str, str]]:
+    """`failed(model, directory, ...)`: the checks of a file that fail, by name: what was found.
+
+    `latency` and `size_mb` are limits, everything else is as of `inference.tflite.checks.Settings`.
+    """
+    from inference.latency import Limits
+    from inference.tflite import checks
+    from pipeline.dataset.dataset import Dataset
+    from training.runs import Run
+
+    def prove(model, directory, *, size_mb=40, latency=math.inf, weights="float32", max_frames=16, loss=0.01):
+        settings = checks.Settings(weights, max_frames, Limits(size_mb, latency), 1, loss)
+        verdicts, _ = checks.prove(model, directory, Dataset.open(toy_dataset), Run.open(toy_run), settings)
+        return {each.check: each.found for each in verdicts if each.passed is False}
+
+    return prove

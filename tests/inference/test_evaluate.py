@@ -1,46 +1,83 @@
+import json
+
 import pytest
 
 from inference import evaluate
-from inference.recognizer import Recognizer
-from pipeline import directories, score_table, scoring
-from pipeline.dataset import Dataset
+from inference.recognizer import ARGUMENTS, MODEL, Recognizer
+from pipeline.common import directories
+from pipeline.common.errors import UserError
+from pipeline.dataset.dataset import Dataset
+from pipeline.scores import analysis, score_table
+from pipeline.tasks.fingerspelling import COLUMNS
 
 
 @pytest.fixture(scope="module")
-def evaluation(toy_model, toy_dataset, command):
-    output = toy_model.parent / "evaluation"
-    command(evaluate, "--model", toy_model, "--dataset", toy_dataset, "--output", output)
-    return output
+def evaluation(toy_model, toy_dataset, command, made_once):
+    words = ["--model", toy_model, "--dataset", toy_dataset]
+    return made_once("toy-evaluation", lambda folder: command(evaluate, *words, "--output", folder))
 
 
 def test_the_pooled_score_is_that_of_the_table(evaluation, toy_dataset, toy_model):
     rows = score_table.read(evaluation / score_table.FILE_NAME)
+    dataset = Dataset.open(toy_dataset)
     recognizer = Recognizer(toy_model)
-    sequences = {each.sequence_id: each for each in Dataset.open(toy_dataset).read("test")}
-    assert rows.keys() == sequences.keys()
+    clips = {each.sequence_id: each for each in dataset.read("test")}
+    learnt = {each.label for each in dataset.read("train")}
+    assert rows.keys() == clips.keys()
     for sequence_id, row in rows.items():
-        each = sequences[sequence_id]
-        assert (row.split, row.participant_id, row.target) == ("test", 3, each.label)
-        assert row.recognised == recognizer.text(each.landmarks)
-        assert row.score == scoring.score(row.target, row.recognised)
-    manifest = directories.read_manifest(evaluation, evaluate.KIND)
-    pairs = [(row.target, row.recognised) for row in rows.values()]
-    assert manifest["pooled_score"] == scoring.pooled_score(pairs)
+        each = clips[sequence_id]
+        assert (row.split, row.signer, row.label, row.num_frames) == ("test", 3, each.label, each.num_frames)
+        assert row.prediction == recognizer.label(each.landmarks)
+        assert row.errors == dataset.task.errors(each.label, row.prediction)
+        assert (row.units, row.fold, row.known_signer) == (len(each.label), 0, False)
+        assert row.known_label == (each.label in learnt)
+    manifest = directories.read_manifest(evaluation, analysis.KIND)
+    assert manifest["pooled_score"] == score_table.pooled_score(rows.values())
     assert manifest["exact"] == sum(row.exact for row in rows.values())
-    assert manifest["sequences"] == len(rows) == 12
+    assert manifest["clips"] == len(rows) == 12
     latency = manifest["latency_milliseconds"]
     assert 0 < latency["p50"] <= latency["p95"] <= latency["p99"]
+    report = json.loads((evaluation / analysis.REPORT).read_text())
+    assert (report["score"], report["latency_milliseconds"]) == (manifest["pooled_score"], latency)
 
 
 def test_another_split(toy_model, toy_dataset, command, tmp_path, capsys):
     words = [evaluate, "--model", toy_model, "--dataset", toy_dataset]
     command(*words, "--split", "train", "--output", tmp_path / "train")
-    assert "on 24 sequences" in capsys.readouterr().out
+    assert "on 24 clips" in capsys.readouterr().out
+    rows = score_table.read(tmp_path / "train" / score_table.FILE_NAME)
+    assert all(row.known_signer and row.known_label for row in rows.values())
 
 
 def test_a_second_call_finds_it_done(evaluation, toy_model, toy_dataset, command, capsys):
     before = {path: path.stat().st_mtime_ns for path in evaluation.iterdir()}
-    words = [evaluate, "--model", toy_model, "--dataset", toy_dataset]
-    command(*words, "--output", evaluation)
-    assert "is already complete" in capsys.readouterr().out
+    command(evaluate, "--model", toy_model, "--dataset", toy_dataset, "--output", evaluation)
+    assert capsys.readouterr().out == f"{evaluation} is already complete\n"
     assert {path: path.stat().st_mtime_ns for path in evaluation.iterdir()} == before
+
+
+def swap_columns(directory):
+    arguments = json.loads((directory / ARGUMENTS).read_text())
+    arguments["selected_columns"] = [COLUMNS[1], COLUMNS[0], *COLUMNS[2:]]
+    directories.write_json(directory / ARGUMENTS, arguments)
+
+
+def cut(directory):
+    (directory / MODEL).write_bytes((directory / MODEL).read_bytes()[:-1000])
+
+
+@pytest.mark.parametrize(("damage", "file"), [(swap_columns, ARGUMENTS), (cut, MODEL)])
+def test_a_damaged_model_is_refused(copy, toy_dataset, command, tmp_path, damage, file):
+    damage(copy)
+    with pytest.raises(UserError, match="cut short, changed or replaced") as raised:
+        command(evaluate, "--model", copy, "--dataset", toy_dataset, "--output", tmp_path / "evaluation")
+    assert str(raised.value).startswith(f"{copy / file} is not the file that manifest.json ")
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "evaluation").exists()
+
+
+def test_a_model_of_another_task(copy, toy_dataset, command, tmp_path):
+    manifest = json.loads((copy / "manifest.json").read_text())
+    directories.write_json(copy / "manifest.json", manifest | {"task": manifest["task"] | {"classes": ["a", "b"]}})
+    with pytest.raises(UserError, match="is of another task, or of other classes, than"):
+        command(evaluate, "--model", copy, "--dataset", toy_dataset, "--output", tmp_path / "evaluation")

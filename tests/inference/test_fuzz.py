@@ -1,21 +1,22 @@
-"""Whatever the landmarks, there is an answer of valid form: from the exported graph, and from the recogniser."""
+"""Whatever the landmarks, there is an answer of valid form: from the exported graph, and from the recognizer."""
 
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from inference.recognizer import Recognizer, columns, without_filler
-from pipeline import landmarks as lm
-from pipeline import vocabulary
+from inference.recognizer import MODEL, SERVING, Recognizer, columns, without_filler
+from pipeline.tasks.fingerspelling import Fingerspelling
 
-GROUPS = (lm.FACE, lm.RIGHT_HAND, lm.LEFT_HAND, lm.RIGHT_POSE, lm.LEFT_POSE)
+TASK = Fingerspelling()
+NUM_POINTS = len(TASK.points.names)
+GROUPS = tuple(TASK.points.groups.values())
 ODD = (np.nan, np.inf, -np.inf, 0, -0.0, 1e-45, 1e-38, 1e18, -1e19, 3e37, 3.4e38, -3.4e38)
 
 
 def odd_landmarks(random: np.random.Generator) -> np.ndarray:
     """(T, P, 2) float32, 0 <= T < 64, mostly below the toy frame budget of 16 or just above: of any size, with gaps."""
     num_frames = random.choice([random.integers(4), random.integers(20), random.integers(64)])
-    shape = (num_frames, lm.NUM_POINTS, 2)
+    shape = (num_frames, NUM_POINTS, 2)
     if random.random() < 0.1:
         # Any 32 bits that make a number, or none.
         return random.integers(0, 1 << 32, shape, dtype=np.uint32).view(np.float32)
@@ -31,7 +32,7 @@ def odd_landmarks(random: np.random.Generator) -> np.ndarray:
             case 1:
                 landmarks[random.random(num_frames) < random.random()] = value
             case 2:
-                landmarks[:, random.random(lm.NUM_POINTS) < random.random()] = value
+                landmarks[:, random.random(NUM_POINTS) < random.random()] = value
             case 3:
                 landmarks[:, GROUPS[random.integers(len(GROUPS))], random.integers(2)] = value
             case 4:
@@ -42,25 +43,25 @@ def odd_landmarks(random: np.random.Generator) -> np.ndarray:
 
 def check(directory, seeds):
     recognizer = Recognizer(directory)
-    graph = Interpreter(model_path=str(directory / "model.tflite")).get_signature_runner("serving_default")
-    ordinary = np.random.default_rng(0).random((12, lm.NUM_POINTS, 2)).astype(np.float32)
-    before = recognizer.frame_logits(ordinary)
-    texts = set()
+    graph = Interpreter(model_path=str(directory / MODEL)).get_signature_runner(SERVING)
+    ordinary = np.random.default_rng(0).random((12, NUM_POINTS, 2)).astype(np.float32)
+    before = recognizer.outputs(ordinary)
+    labels = set()
     for seed in seeds:
         landmarks = odd_landmarks(np.random.default_rng(seed))
-        rows = graph(inputs=columns(landmarks))["outputs"]
-        assert rows.shape[1:] == (vocabulary.NUM_CHARACTERS,), seed
+        rows = graph(inputs=columns(landmarks, TASK))["outputs"]
+        assert rows.shape[1:] == (len(TASK.classes),), seed
         assert len(rows), seed
         np.testing.assert_array_equal(np.sort(rows)[:, -2:], np.tile([0, 1], (len(rows), 1)), str(seed))
-        text = vocabulary.decode(rows.argmax(axis=1))
-        assert np.isfinite(recognizer.frame_logits(landmarks)).all(), seed
-        recognised = recognizer.recognize(landmarks)
-        assert recognised.text == without_filler(text), seed
-        assert 0 <= recognised.confidence <= 1, seed
-        assert (recognised.confidence > 0) == bool(recognised.text), seed
-        texts.add(text)
-    np.testing.assert_array_equal(recognizer.frame_logits(ordinary), before)
-    assert len(texts) > 10
+        label = TASK.decode(rows.argmax(axis=1))
+        assert np.isfinite(recognizer.outputs(landmarks)).all(), seed
+        found = recognizer.recognize(landmarks)
+        assert found.label == without_filler(label, TASK), seed
+        assert 0 <= found.confidence <= 1, seed
+        assert (found.confidence > 0) == bool(found.label), seed
+        labels.add(label)
+    np.testing.assert_array_equal(recognizer.outputs(ordinary), before)
+    assert len(labels) > 10
 
 
 def test_any_landmarks(toy_model):
@@ -68,10 +69,9 @@ def test_any_landmarks(toy_model):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("quantize", ["none", "float16", "int8"])
-def test_very_many_landmarks(toy_run, tmp_path, quantize):
-    from inference import export
-    from training.runs import Run
+@pytest.mark.parametrize("weights", ["float32", "float16", "int8"])
+def test_very_many_landmarks(trained, tmp_path, weights):
+    from inference.tflite import conversion
 
-    export.convert(Run.open(toy_run).load_model(), 16, tmp_path, quantize=quantize)
+    conversion.convert(trained, 16, tmp_path, weights=weights)
     check(tmp_path, range(10_000))

@@ -1,4 +1,4 @@
-"""The extra `inference` alone recognises: LiteRT, numpy, pyarrow and what is as small, and no framework."""
+"""The extra `inference` alone recognizes: LiteRT, numpy, pyarrow and what is as small, and no framework."""
 
 import json
 import pathlib

@@ -5,6 +5,8 @@ import pytest
 
 from inference import latency
 from inference.latency import Limits
+from pipeline.common.arguments import Parser
+from pipeline.tasks.fingerspelling import Fingerspelling
 
 
 def test_summary():
@@ -42,11 +44,27 @@ def test_milliseconds(monkeypatch):
 
 def test_limits():
     times = {"mean": 10.0, "p95": 30.0}
-    assert Limits(20, 40).excess(times, 20) == 0.5
-    assert Limits(20, 10).excess(times, 20) == 2
-    assert Limits(20, 40, "p95").excess(times, 20) == 1.5
-    assert Limits().excess(times, 40) == 1
-    assert (str(Limits()), str(Limits(20, 17, "p95"))) == ("40 MB", "p95 20 ms, 17 MB")
+    assert Limits(40, 20).excess(times, 20) == 0.5
+    assert Limits(10, 20).excess(times, 20) == 2
+    assert Limits(40, 20, "p95").excess(times, 20) == 1.5
+    assert Limits(40).excess(times, 40) == 1
+    assert (str(Limits(40)), str(Limits(17, 20, "p95"))) == ("40 MB", "p95 20 ms, 17 MB")
+
+
+def options(*words):
+    parser = Parser("A command.")
+    latency.add_options(parser)
+    return parser.parse_args(words)
+
+
+def test_options():
+    """The size that the task allows, where no other is given; only what was given is passed on."""
+    task = Fingerspelling()
+    assert Limits.of(options(), task) == Limits(40.0)
+    assert latency.as_options(options()) == ""
+    given = options("--max-size-mb", "17", "--max-latency-ms", "20", "--latency", "p95", "--threads", "2")
+    assert Limits.of(given, task) == Limits(17, 20, "p95")
+    assert options(*latency.as_options(given).split()) == given
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "ten", ""])

@@ -19,7 +19,7 @@ def run_notebook(tmp_path, toy_run, toy_dataset, toy_data, monkeypatch):
 
     def run(**inputs):
         paths = {"SOURCE": ROOT, "RUN": toy_run, "DATASET": toy_dataset, "DATA": toy_data, "OUTPUT": tmp_path}
-        for name, value in {**paths, "QUANTIZE": "none", "PYTHONPATH": ROOT, **inputs}.items():
+        for name, value in {**paths, "WEIGHTS": "float32", "PYTHONPATH": ROOT, **inputs}.items():
             monkeypatch.setenv(name, str(value))
         notebook = nbformat.read(NOTEBOOK, as_version=4)
         nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": tmp_path}}).execute()
@@ -29,13 +29,13 @@ def run_notebook(tmp_path, toy_run, toy_dataset, toy_data, monkeypatch):
     return run
 
 
-def test_from_top_to_bottom(run_notebook, tmp_path):
+def test_from_top_to_bottom(run_notebook, tmp_path, noise):
     said = run_notebook()
     assert "all checks passed" in said
     with zipfile.ZipFile(tmp_path / "submission.zip") as archive:
         assert sorted(archive.namelist()) == ["inference_args.json", "model.tflite"]
         archive.extractall(tmp_path / "unpacked")
-    Recognizer(tmp_path / "unpacked")
+    assert Recognizer(tmp_path / "unpacked").label(noise(12)) == Recognizer(tmp_path / "model").label(noise(12))
     assert "is already complete" in run_notebook()
 
 

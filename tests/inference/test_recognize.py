@@ -11,23 +11,24 @@ import pytest
 
 from inference import recognize
 from inference.recognizer import Recognizer
-from pipeline import landmarks as lm
-from pipeline import parquet
+from pipeline.dataset import wide
+from pipeline.tasks.fingerspelling import COLUMNS, Fingerspelling
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
 def lines(text):
-    """(id, text, confidence) of each line; each ends with a time."""
+    """(id, label, confidence) of each line; each ends with a time."""
     found = [line.split("\t") for line in text.splitlines()]
     assert all(re.fullmatch(r"\d+\.\d ms", time) for _, _, _, time in found)
-    return [(int(sequence_id), recognised, float(confidence)) for sequence_id, recognised, confidence, _ in found]
+    return [(int(sequence_id), label, float(confidence)) for sequence_id, label, confidence, _ in found]
 
 
 def expected(model, *files, digits=2):
     recognizer = Recognizer(model)
-    found = [(sequence_id, recognizer.recognize(x)) for file in files for sequence_id, x in parquet.read_runs(file)]
-    return [(sequence_id, each.text, round(each.confidence, digits)) for sequence_id, each in found]
+    runs = (each for file in files for each in wide.read_runs(file, recognizer.task))
+    found = [(sequence_id, recognizer.recognize(landmarks)) for sequence_id, landmarks in runs]
+    return [(sequence_id, each.label, round(each.confidence, digits)) for sequence_id, each in found]
 
 
 def test_a_file_and_a_folder(toy_model, toy_data, command, capsys):
@@ -44,32 +45,30 @@ def test_json(toy_model, toy_data, command, capsys):
     file = toy_data / "train_landmarks/1.parquet"
     command(recognize, file, "--model", toy_model, "--json")
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert all(each.keys() == {"sequence_id", "text", "confidence", "milliseconds"} for each in found)
+    assert all(each.keys() == {"sequence_id", "prediction", "confidence", "milliseconds"} for each in found)
     assert all(each["milliseconds"] > 0 for each in found)
-    said = [(each["sequence_id"], each["text"], each["confidence"]) for each in found]
+    said = [(each["sequence_id"], each["prediction"], each["confidence"]) for each in found]
     assert said == expected(toy_model, file, digits=4)
 
 
 def test_each_line_comes_as_soon_as_it_is_known(toy_model, toy_data, command, monkeypatch):
-    """Nothing is read or kept beyond the sequence at hand."""
+    """Nothing is read or kept beyond the clip at hand."""
     events = []
-    runs = [
-        (sequence_id, landmarks) for sequence_id, landmarks in parquet.read_runs(toy_data / "train_landmarks/1.parquet")
-    ]
+    runs = list(wide.read_runs(toy_data / "train_landmarks/1.parquet", Fingerspelling()))
 
-    def read_runs(_):
+    def read_runs(*_):
         for each in runs[:3]:
             events.append("read")
             yield each
 
-    monkeypatch.setattr(parquet, "read_runs", read_runs)
+    monkeypatch.setattr(wide, "read_runs", read_runs)
     monkeypatch.setattr("builtins.print", lambda *_, flush: events.append("said" if flush else "kept back"))
     command(recognize, toy_data / "train_landmarks/1.parquet", "--model", toy_model)
     assert events == ["read", "said"] * 3
 
 
 def test_it_needs_neither_tensorflow_nor_keras_nor_beam(toy_model, toy_data):
-    """In a fresh interpreter: recognising loads LiteRT alone, and standard error is empty, without LiteRT's remark."""
+    """In a fresh interpreter: recognizing loads LiteRT alone, and standard error is empty, without LiteRT's remark."""
     script = f"""
 import sys
 from inference import evaluate, recognize, submit
@@ -85,11 +84,10 @@ print(sorted({{"tensorflow", "keras", "jax", "torch", "apache_beam"}} & sys.modu
 
 
 def peak_memory(file, model):
-    """Bytes that recognising a file took at most, in a process of its own."""
+    """Bytes that recognizing a file took at most, in a process of its own."""
     script = f"""
 import sys
-sys.path.insert(0, "scripts")
-from peak_memory import peak_memory
+from pipeline.common.peak_memory import peak_memory
 from inference import recognize
 sys.argv = ["recognize", {str(file)!r}, "--model", {str(model)!r}]
 recognize.main()
@@ -104,12 +102,12 @@ def test_memory_does_not_grow_with_the_file(toy_model, tmp_path):
     """200 MB of landmarks take no more than 10 MB of them do."""
     random = np.random.default_rng(0)
 
-    def write(file, num_sequences):
-        schema = pa.schema([("sequence_id", pa.int64()), *((name, pa.float32()) for name in lm.COLUMNS)])
+    def write(file, num_clips):
+        schema = pa.schema([("sequence_id", pa.int64()), *((name, pa.float32()) for name in COLUMNS)])
         with pq.ParquetWriter(file, schema) as writer:
-            for first in range(0, num_sequences, 100):
+            for first in range(0, num_clips, 100):
                 ids = np.repeat(np.arange(first, first + 100), 100)
-                columns = {name: random.random(len(ids), np.float32) for name in lm.COLUMNS}
+                columns = {name: random.random(len(ids), np.float32) for name in COLUMNS}
                 writer.write_table(pa.table({"sequence_id": ids, **columns}, schema))
         return file
 

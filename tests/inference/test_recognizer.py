@@ -1,18 +1,19 @@
+import gc
 import json
 import os
 import pathlib
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from inference.recognizer import Recognizer, columns, confidence, quiet
-from pipeline import landmarks as lm
-from pipeline import vocabulary
-from pipeline.commands import UserError
+from inference.recognizer import ARGUMENTS, MODEL, RECOGNIZE, SERVING, Recognizer, columns
+from pipeline.common.errors import UserError
+from pipeline.tasks.fingerspelling import COLUMNS, Fingerspelling
 
-A, B, BLANK = vocabulary.CHARACTER_TO_INDEX["a"], vocabulary.CHARACTER_TO_INDEX["b"], vocabulary.BLANK
+TASK = Fingerspelling()
+BLANK = len(TASK.classes)
+SPACE = TASK.contract.filler
 
 
 @pytest.fixture(scope="module")
@@ -21,95 +22,147 @@ def recognizer(toy_model):
 
 
 @pytest.fixture(scope="module")
-def clips():
+def clips(noise):
     """Landmarks (T, P, 2) of all lengths from 0 to 47."""
-    random = np.random.default_rng(0)
-    return [random.random((num_frames, lm.NUM_POINTS, 2)).astype(np.float32) for num_frames in range(48)]
+    return [noise(num_frames, num_frames) for num_frames in range(48)]
+
+
+def spelled(outputs_UxV):
+    """The label of logits and its confidence, computed from their definitions."""
+    logits = outputs_UxV.astype(np.float64)
+    probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    peaks = []
+    before = None
+    for best, probability in zip(probabilities.argmax(axis=1).tolist(), probabilities.max(axis=1), strict=True):
+        if best != before:
+            peaks.append([best, probability])
+        peaks[-1][1] = max(peaks[-1][1], probability)
+        before = best
+    found = [(best, probability) for best, probability in peaks if best != BLANK]
+    label = TASK.decode(best for best, _ in found)
+    if label in ("", " "):
+        return "", 0
+    return label, np.prod([probability for _, probability in found]) ** (1 / len(found))
 
 
 def test_what_it_says(recognizer, clips):
-    """The text is that of the model's own decoding; the time is the call's."""
-    recognised = [recognizer.recognize(clip) for clip in clips]
-    assert [each.text for each in recognised] == [recognizer.text(clip) for clip in clips]
-    assert len({each.text for each in recognised}) > 10
-    for each, clip in zip(recognised, clips, strict=True):
-        sure = confidence(recognizer.frame_logits(clip))
-        assert each.confidence == (sure if each.text else 0)
+    """Label and confidence are those of the outputs; the time is the call's."""
+    said = [recognizer.recognize(clip) for clip in clips]
+    assert [each.label for each in said] == [recognizer.label(clip) for clip in clips]
+    assert len({each.label for each in said}) > 10
+    for each, clip in zip(said, clips, strict=True):
+        label, confidence = spelled(recognizer.outputs(clip))
+        assert each.label == label
+        assert each.confidence == pytest.approx(confidence, rel=1e-4)
         assert each.milliseconds > 0
 
 
-def logits(*frames):
+def rows(*frames):
     """(T, 60) logits with these probabilities of some classes, the rest shared among the others."""
-    found = np.empty((len(frames), vocabulary.NUM_CLASSES))
+    found = np.empty((len(frames), BLANK + 1))
     for row, probabilities in zip(found, frames, strict=True):
         row[:] = (1 - sum(probabilities.values())) / (len(row) - len(probabilities))
         row[list(probabilities)] = list(probabilities.values())
-    return np.log(found) + 7  # logits are known up to a constant
+    return (np.log(found) + 7).astype(np.float32)  # logits are known up to a constant
+
+
+A, B = TASK.encode("ab")
 
 
 @pytest.mark.parametrize(
-    ("frames", "expected"),
+    ("frames", "label", "confidence"),
     [
-        ([{A: 0.9}], 0.9),
-        ([{BLANK: 0.5}, {A: 0.9}, {BLANK: 0.3}], 0.9),
-        ([{A: 0.9}, {A: 0.6}], 0.9),
-        ([{A: 0.9}, {B: 0.4}], np.sqrt(0.9 * 0.4)),
-        ([{A: 0.9}, {BLANK: 0.5}, {A: 0.4}, {A: 0.3}], np.sqrt(0.9 * 0.4)),
-        ([{A: 0.9}, {B: 0.4}, {A: 0.5}], (0.9 * 0.4 * 0.5) ** (1 / 3)),
-        ([{BLANK: 0.9}], 0),
+        ([{A: 0.9}], "a", 0.9),
+        ([{BLANK: 0.5}, {A: 0.9}, {BLANK: 0.3}], "a", 0.9),
+        ([{A: 0.6}, {A: 0.9}], "a", 0.9),
+        ([{A: 0.9}, {B: 0.4}], "ab", np.sqrt(0.9 * 0.4)),
+        ([{A: 0.9}, {BLANK: 0.5}, {A: 0.4}, {A: 0.3}], "aa", np.sqrt(0.9 * 0.4)),
+        ([{A: 0.9}, {B: 0.4}, {A: 0.5}], "aba", (0.9 * 0.4 * 0.5) ** (1 / 3)),
+        ([{BLANK: 0.9}], "", 0),
+        # A lone space stands for nothing: there must be an answer.
+        ([{BLANK: 0.9}, {SPACE: 0.9}], "", 0),
+        ([{SPACE: 0.9}, {A: 0.4}], " a", np.sqrt(0.9 * 0.4)),
     ],
 )
-def test_confidence(frames, expected):
-    assert confidence(logits(*frames).astype(np.float32)) == pytest.approx(expected, rel=1e-5)
+def test_confidence(recognizer, monkeypatch, frames, label, confidence):
+    """Of outputs that are known, decoded by the head as the exported file does."""
+    from training.config import Head
+    from training.network.heads import CtcHead
+
+    head = CtcHead(Head(), BLANK, 8)
+    outputs = rows(*frames)
+    classes, probabilities = (each.numpy() for each in head.decode(outputs))
+    found = {
+        SERVING: {"outputs": head.answer(outputs, SPACE).numpy()},
+        RECOGNIZE: {"outputs": outputs, "classes": classes, "probabilities": probabilities},
+    }
+    monkeypatch.setattr(recognizer, "_run", lambda signature, landmarks: found[signature])
+    said = recognizer.recognize(np.zeros(0))
+    assert (said.label, recognizer.label(np.zeros(0))) == (label, label)
+    assert said.confidence == pytest.approx(confidence, rel=1e-5)
+    assert spelled(outputs) == (label, pytest.approx(confidence, rel=1e-5))
 
 
-def test_confidence_of_large_logits():
-    """Float32 alone would overflow, or make a certain character more than certain."""
-    sure = np.zeros((3, vocabulary.NUM_CLASSES), np.float32)
-    sure[:, A] = 3e4
-    assert confidence(sure) == 1
-    assert confidence(-sure) == pytest.approx(1 / 59)
-    assert confidence(np.random.default_rng(0).random((500, 60)).astype(np.float32) + 1e4) <= 1
+@pytest.mark.parametrize(("probabilities", "confidence"), [([1 + 1e-7] * 3, 1), ([0, 1], 0), ([1e-38] * 400, 1e-38)])
+def test_confidence_of_what_rounding_made(recognizer, monkeypatch, probabilities, confidence):
+    """Never more than certain, and neither NaN nor 0 for very many unlikely classes."""
+    found = {"classes": np.full(len(probabilities), A), "probabilities": np.array(probabilities, np.float32)}
+    monkeypatch.setattr(recognizer, "_run", lambda *_: found)
+    said = recognizer.recognize(np.zeros(0)).confidence
+    assert said == pytest.approx(confidence, rel=1e-5, abs=1e-100)
+    assert said <= 1
 
 
 def test_threads_may_share_one(recognizer, clips):
     """They take turns: without, LiteRT mixes up their clips."""
-    expected = [(recognizer.text(clip), recognizer.recognize(clip).confidence) for clip in clips]
+    expected = [(recognizer.label(clip), recognizer.recognize(clip).confidence) for clip in clips]
     with ThreadPoolExecutor(8) as pool:
         for _ in range(5):
-            texts = pool.map(recognizer.text, clips)
-            recognised = pool.map(recognizer.recognize, clips)
-            assert [(text, each.confidence) for text, each in zip(texts, recognised, strict=True)] == expected
+            labels = pool.map(recognizer.label, clips)
+            recognized = pool.map(recognizer.recognize, clips)
+            assert [(label, each.confidence) for label, each in zip(labels, recognized, strict=True)] == expected
 
 
 def test_a_thread_may_have_its_own(recognizer, toy_model, clips):
     expected = [recognizer.recognize(clip).confidence for clip in clips]
 
-    def recognise_all(_):
+    def recognize_all(_):
         own = Recognizer(toy_model)
         return [own.recognize(clip).confidence for clip in clips]
 
     with ThreadPoolExecutor(4) as pool:
-        assert all(found == expected for found in pool.map(recognise_all, range(8)))
+        assert all(found == expected for found in pool.map(recognize_all, range(8)))
 
 
 @pytest.mark.skipif(not pathlib.Path("/proc/self/statm").exists(), reason="NOT CHECKED: memory, without /proc")
 def test_memory_does_not_grow(recognizer, clips):
-    """From recognition to recognition: what comes in would be 19 MB, were it kept."""
+    """From recognition to recognition, of lengths that come again: what comes in would be 19 MB, were it kept."""
 
     def resident():
+        gc.collect()
         return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
-    def recognise(times):
+    def recognize(times):
         for _ in range(times):
             for clip in clips:
                 recognizer.recognize(clip)
 
-    recognise(5)
+    recognize(5)
     before = resident()
-    recognise(21)
-    assert 21 * sum(columns(clip).nbytes for clip in clips) > 18e6
-    assert resident() < before + 10e6
+    recognize(21)
+    assert 21 * sum(columns(clip, TASK).nbytes for clip in clips) > 18e6
+    assert resident() < before + 4e6
+
+
+def test_columns(clips):
+    """They are in the order of the names."""
+    found = columns(clips[4], TASK)
+    assert (found.shape, found.dtype) == ((4, len(COLUMNS)), np.float32)
+    for axis, letter in enumerate("xy"):
+        for point in (0, TASK.points.centre, 99):
+            at = COLUMNS.index(f"{letter}_{TASK.points.names[point]}")
+            np.testing.assert_array_equal(found[:, at], clips[4][:, point, axis])
 
 
 @pytest.mark.parametrize("shape", [(), (5,), (5, 200), (5, 100, 3), (4, 543, 3), (2, 5, 100, 2)])
@@ -121,12 +174,10 @@ def test_landmarks_of_another_shape(recognizer, shape):
 def test_landmarks_of_other_kinds(recognizer, clips):
     """Float64, whole numbers, in another order in memory, lists."""
     clip = np.round(clips[20] * 100)
-    expected = recognizer.frame_logits(clip)
+    expected = recognizer.outputs(clip)
     for same in (clip.astype(np.float64), clip.astype(np.int16), np.asfortranarray(clip), clip.tolist()):
-        np.testing.assert_array_equal(recognizer.frame_logits(same), expected)
-    np.testing.assert_array_equal(
-        recognizer.frame_logits(clips[20][::2]), recognizer.frame_logits(clips[20][::2].copy())
-    )
+        np.testing.assert_array_equal(recognizer.outputs(same), expected)
+    np.testing.assert_array_equal(recognizer.outputs(clips[20][::2]), recognizer.outputs(clips[20][::2].copy()))
 
 
 @pytest.mark.filterwarnings("error")
@@ -134,38 +185,13 @@ def test_what_float32_cannot_hold_is_missing(recognizer, clips):
     large, missing = clips[20].astype(np.float64), clips[20].copy()
     large[3:6, 50:60] = 1e300
     missing[3:6, 50:60] = np.nan
-    np.testing.assert_array_equal(recognizer.frame_logits(large), recognizer.frame_logits(missing))
-
-
-def test_quiet_keeps_all_else(capfd):
-    with quiet():
-        print("before", file=sys.stderr)
-        os.write(2, b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n")
-        os.write(2, b"ERROR: something\n")
-    print("after", file=sys.stderr)
-    assert capfd.readouterr().err == "before\nERROR: something\nafter\n"
-
-
-def test_quiet_when_something_is_raised(capfd):
-    with pytest.raises(KeyError), quiet():
-        os.write(2, b"said\n")
-        raise KeyError
-    os.write(2, b"after\n")
-    assert capfd.readouterr().err == "said\nafter\n"
-
-
-@pytest.fixture
-def copy(toy_model, tmp_path):
-    """A directory with the two files, to be spoiled."""
-    for name in ("model.tflite", "inference_args.json"):
-        (tmp_path / name).write_bytes((toy_model / name).read_bytes())
-    return tmp_path
+    np.testing.assert_array_equal(recognizer.outputs(large), recognizer.outputs(missing))
 
 
 def test_the_two_files_are_enough(copy):
-    landmarks = np.random.default_rng(0).random((12, lm.NUM_POINTS, 2))
-    text = Recognizer(copy).text(landmarks)
-    assert Recognizer(str(copy), threads=2).text(landmarks) == text
+    landmarks = np.random.default_rng(0).random((12, 100, 2))
+    label = Recognizer(copy).label(landmarks)
+    assert Recognizer(str(copy), threads=2).label(landmarks) == label
 
 
 def refused(directory, message):
@@ -176,47 +202,57 @@ def refused(directory, message):
 
 
 def test_directories_that_are_no_export(tmp_path, toy_dataset):
-    refused(tmp_path / "absent", r"is no export: no such file or directory; expected what inference\.export makes")
-    refused(toy_dataset, r"is no export: it lacks inference_args\.json")
+    refused(tmp_path / "absent", r"no such file or directory; expected what inference\.export makes")
+    refused(toy_dataset, r"it lacks inference_args\.json")
 
 
 @pytest.mark.parametrize("damage", [lambda data: b"", lambda data: b"hello", lambda data: data[: len(data) // 2]])
 def test_a_file_that_is_no_model(copy, damage):
-    path = copy / "model.tflite"
-    data = damage(path.read_bytes())
-    if data is None:
-        path.unlink()
-    else:
-        path.write_bytes(data)
-    refused(copy, "cannot read|is no export: it lacks model.tflite")
+    (copy / MODEL).write_bytes(damage((copy / MODEL).read_bytes()))
+    refused(copy, "cannot read")
+
+
+@pytest.mark.parametrize("name", [MODEL, ARGUMENTS])
+def test_a_file_that_is_missing(copy, name):
+    (copy / name).unlink()
+    refused(copy, f"it lacks {name}; expected what inference.export makes")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"selected_columns": 5}', '{"selected_columns": null}', "\xff"])
 def test_arguments_that_are_none(copy, text):
-    (copy / "inference_args.json").write_text(text, encoding="latin-1")
+    (copy / ARGUMENTS).write_text(text, encoding="latin-1")
     refused(copy, "cannot read|holds a model of another program")
 
 
-def test_a_model_of_another_program(copy):
-    """Other columns, or no second signature."""
-    (copy / "inference_args.json").write_text(json.dumps({"selected_columns": lm.COLUMNS[::-1]}))
-    refused(copy, "holds a model of another program or version: export it again")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"selected_columns": COLUMNS[::-1]}, "holds a model of another program or version: export it again"),
+        ({"task": None}, "its task is damaged"),
+        ({"task": TASK.as_json() | {"name": "fingerspeling"}}, "did you mean fingerspelling"),
+        ({"task": TASK.as_json() | {"classes": ["a", "b"]}}, "has other points or classes than this program's"),
+    ],
+)
+def test_arguments_of_another_program(copy, changes, message):
+    arguments = json.loads((copy / ARGUMENTS).read_text()) | changes
+    (copy / ARGUMENTS).write_text(json.dumps(arguments))
+    refused(copy, message)
+
+
+def recognize(x):
+    return {"outputs": x[:, :60], "classes": x[:, 0], "probabilities": x[:, 0]}
 
 
 @pytest.mark.parametrize(
     ("shape", "functions"),
     [
-        ((None, 200), {"serving_default": lambda inputs: inputs[:, :59]}),
-        (
-            (None, 200),
-            {"serving_default": lambda inputs: inputs[:, :59], "frame_logits": lambda inputs: inputs[:, :61]},
-        ),
-        (
-            (None, 200),
-            {"serving_default": lambda inputs: inputs[0, :59], "frame_logits": lambda inputs: inputs[:, :60]},
-        ),
-        ((None, 543, 3), {"serving_default": lambda inputs: inputs[0, :250, 0], "frame_logits": lambda inputs: inputs}),
-        ((7, 200), {"serving_default": lambda inputs: inputs[:, :59], "frame_logits": lambda inputs: inputs[:, :60]}),
+        ((None, 200), {SERVING: lambda x: {"outputs": x[:, :59]}}),
+        ((None, 200), {SERVING: lambda x: {"outputs": x[:, :59]}, "frame_logits": recognize}),
+        ((None, 200), {SERVING: lambda x: {"outputs": x[:, :59]}, RECOGNIZE: lambda x: {"outputs": x[:, :60]}}),
+        ((None, 200), {SERVING: lambda x: {"outputs": x[:, :61]}, RECOGNIZE: recognize}),
+        ((None, 200), {SERVING: lambda x: {"outputs": x[0, :59]}, RECOGNIZE: recognize}),
+        ((None, 543, 3), {SERVING: lambda x: {"outputs": x[:, :59, 0]}, RECOGNIZE: lambda x: recognize(x[..., 0])}),
+        ((7, 200), {SERVING: lambda x: {"outputs": x[:, :59]}, RECOGNIZE: recognize}),
     ],
 )
 def test_signatures_of_another_program(copy, shape, functions):
@@ -224,14 +260,13 @@ def test_signatures_of_another_program(copy, shape, functions):
     import tensorflow as tf
 
     spec = tf.TensorSpec(shape, tf.float32, name="inputs")
-    module = tf.Module()
     signatures = {
-        name: tf.function(lambda inputs, each=each: {"outputs": each(inputs)}, input_signature=[spec])
+        name: tf.function(lambda inputs, each=each: each(inputs), input_signature=[spec])
         for name, each in functions.items()
     }
-    tf.saved_model.save(module, str(copy / "saved"), signatures)
+    tf.saved_model.save(tf.Module(), str(copy / "saved"), signatures)
     converter = tf.lite.TFLiteConverter.from_saved_model(str(copy / "saved"), signature_keys=list(functions))
-    (copy / "model.tflite").write_bytes(converter.convert())
+    (copy / MODEL).write_bytes(converter.convert())
     refused(copy, "holds a model of another program or version: export it again")
 
 
@@ -242,5 +277,5 @@ def test_an_operator_that_litert_does_not_have(copy):
     concrete = function.get_concrete_function(tf.TensorSpec((None, 200), tf.float32, name="inputs"))
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], tf.Module())
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
-    (copy / "model.tflite").write_bytes(converter.convert())
+    (copy / MODEL).write_bytes(converter.convert())
     refused(copy, "cannot read|holds a model of another program")

@@ -1,98 +1,103 @@
 """What the tests of mistakes share: good inputs of every kind, ways to spoil them, and the one line of the answer.
 
-Each file here is a command, with two tables: OPTIONS (words and what is said of them) and MISTAKES (name: what is
-spoiled, words, what is said). Paths are relative to a folder with copies of the good directories that NEEDS names. In
-what is said, "..." stands for anything, mostly the words of a library.
+`test_common.py` has what can go wrong in many commands. The other files are a command each, with what is its own, in
+MISTAKES (name: what is spoiled, words, what is said). Paths are relative to a folder with a good directory of every
+kind. What is said is the path or the option that is at fault, and a few words of the advice, in this order; "..."
+stands for anything between them.
 """
 
+import contextlib
 import errno
+import fcntl
+import importlib
 import json
 import os
 import pathlib
 import re
 import shutil
 import sys
-import types
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pipeline import commands, directories, score_table
-from pipeline import landmarks as lm
-from pipeline.dataset import Dataset
-from pipeline.score_table import Row
+from inference import recognizer
+from pipeline.common import arguments, directories, errors
+from pipeline.dataset import metadata, records
+from pipeline.dataset.dataset import STATISTICS, Dataset
+from pipeline.scores import analysis, score_table
+from pipeline.scores.score_table import Learnt, Row
+from pipeline.tasks.fingerspelling import Fingerspelling
 
-ROOT = pathlib.Path(__file__).parents[2]
 PROGRESS = re.compile(r".* left (-:--:--|\d+:\d\d:\d\d)")
+TASK = Fingerspelling()
 
 
 @pytest.fixture(scope="session")
 def good(toy_data, toy_dataset, toy_settings, tmp_path_factory) -> pathlib.Path:
     """A folder with a complete directory of every kind, as commands look at them before they load anything large.
 
-    The weights of `run` and the network of `model` are none.
+    The weights of `run` and the network of `model` are none, every clip is recognized in `scores`, and the records of
+    `tfds` do not move. `export` is what recognition needs of a model.
     """
+    from training import config, runs
+
     folder = tmp_path_factory.mktemp("good")
     shutil.copytree(toy_data, folder / "data")
     shutil.copytree(toy_dataset, folder / "dataset")
-    dataset = Dataset.open(toy_dataset)
-    _make_run(folder / "run", dataset, toy_settings)
-    _make_scores(folder / "scores", dataset)
-    _make_model(folder / "model")
-    for kind in ("evaluation", "sample set"):
-        _complete(folder / kind.split()[0], kind, {})
+    dataset, weights = Dataset.open(toy_dataset), runs.best_name(1)
+    request = runs.request(config.resolve("small", overrides=toy_settings[3::2]), dataset)
+    with _making(folder / "run", request, {"weights": weights, "statistics": STATISTICS}, weights=weights) as run:
+        np.savez(run / weights, weights=np.zeros(3), note="{}")
+        shutil.copy(dataset.path / STATISTICS, run)
+    own = {"task": TASK.as_json(), "dataset": dataset.fingerprint}
+    with _making(folder / "scores", directories.Request(score_table.KIND, {}), **own) as scores:
+        clips = [each for split in dataset.splits for each in dataset.clips(split)]
+        rows = [Row.of(each, each.label, TASK, Learnt.of([])) for each in clips]
+        score_table.write(scores / score_table.FILE_NAME, rows)
+    files = {"model": recognizer.MODEL, "arguments": recognizer.ARGUMENTS}
+    with _making(folder / "model", directories.Request(recognizer.KIND, {}), files, task=TASK.as_json()) as model:
+        (model / recognizer.MODEL).write_bytes(b"\x1c\0\0\0TFL3" * 1000)
+        columns = {"selected_columns": list(TASK.contract.columns), "task": TASK.as_json()}
+        directories.write_json(model / recognizer.ARGUMENTS, columns)
+        shutil.copytree(model, folder / "export", ignore=shutil.ignore_patterns(directories.REQUEST))
+    with _making(folder / "evaluation", directories.Request(analysis.KIND, {})):
+        pass
+    (folder / "tfds").mkdir()
+    for path, entries in metadata.read(toy_data, TASK.metadata).by_path.items():
+        _write_published(folder / f"tfds/{pathlib.Path(path).stem}.tfrecord", [each.label for each in entries])
     return folder
 
 
-def _complete(directory: pathlib.Path, kind: str, settings: dict[str, Any], **content: Any) -> None:
-    request = directories.Request(kind, settings)
+@contextlib.contextmanager
+def _making(directory: pathlib.Path, request: directories.Request, files: dict[str, str] | None = None, **content: Any):
+    """Yields the directory, which is complete at the end; its manifest has `content` and the SHA-256 of `files`."""
     directories.prepare(directory, request)
-    directories.complete(directory, request, content)
+    yield directory
+    sums = {f"{name}_sha256": directories.sha256_of(directory / file) for name, file in (files or {}).items()}
+    directories.complete(directory, request, content | sums)
 
 
-def _make_run(directory: pathlib.Path, dataset: Dataset, toy_settings: list[str]) -> None:
-    from training import config, runs
+def _write_published(path: pathlib.Path, phrases: list[str]) -> None:
+    """A file of records as the published solution has them."""
 
-    resolved = config.dataclasses.asdict(config.resolve("small", overrides=toy_settings[3::2]))
-    settings = {"config": resolved, "dataset": dataset.fingerprint}
-    directories.prepare(directory, directories.Request(runs.KIND, settings))
-    np.savez(directory / runs.BEST, weights=np.zeros(3))
-    shutil.copy(dataset.path / "statistics.json", directory / runs.STATISTICS)
-    files = {"weights_sha256": runs.BEST, "statistics_sha256": runs.STATISTICS}
-    sums = {name: directories.sha256_of(directory / file) for name, file in files.items()}
-    _complete(directory, runs.KIND, settings, **sums)
+    def field(number, *contents):
+        return b"".join(records._field(number, *contents))
 
+    def floats(values):
+        return field(2, field(2, field(1, np.asarray(values, "<f4").tobytes())))
 
-def _make_scores(directory: pathlib.Path, dataset: Dataset) -> None:
-    directories.prepare(directory, directories.Request(score_table.KIND, {}))
-    score_table.write(
-        directory / score_table.FILE_NAME,
-        (
-            Row(each.sequence_id, each.participant_id, split, each.num_frames, True, each.label, "?", 0.9)
-            for split in dataset.splits
-            for each in dataset.read(split)
-        ),
-    )
-    _complete(directory, score_table.KIND, {}, dataset=dataset.fingerprint)
-
-
-def _make_model(directory: pathlib.Path) -> None:
-    from inference import recognizer
-
-    directories.prepare(directory, directories.Request(recognizer.MODEL_KIND, {}))
-    (directory / recognizer.MODEL).write_bytes(b"\x1c\0\0\0TFL3" * 1000)
-    directories.write_json(directory / recognizer.ARGUMENTS, {"selected_columns": list(lm.COLUMNS)})
-    sha256 = directories.sha256_of(directory / recognizer.MODEL)
-    _complete(directory, recognizer.MODEL_KIND, {}, model_sha256=sha256)
+    with records.RecordWriter(path) as writer:
+        for phrase in phrases:
+            lists = {"frames": np.full((3, 2, 100), 0.5), "phrase": TASK.encode(phrase)}
+            writer.write(field(1, *(field(1, field(1, name.encode()), floats(lists[name])) for name in lists)))
 
 
 @pytest.fixture
-def place(good, tmp_path, monkeypatch, request) -> pathlib.Path:
-    """The current folder: the good directories that the test's module NEEDS, with links to the files of all tests."""
-    for name in request.module.NEEDS:
-        shutil.copytree(good / name, tmp_path / name, copy_function=os.link)
+def place(good, tmp_path, monkeypatch) -> pathlib.Path:
+    """The current folder: the good directories, with links to the files of all tests."""
+    shutil.copytree(good, tmp_path, copy_function=os.link, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -131,16 +136,28 @@ class Spoiler:
         assert old in text
         self.holds(path, text.replace(old, new))
 
+    def task(self, path: pathlib.Path, name: str) -> None:
+        """A JSON file tells of another task."""
+        self.replaced(path, f'"name": "{TASK.name}"', f'"name": "{name}"')
+
+    def in_use(self, path: pathlib.Path) -> None:
+        """By another process, as far as one can tell; until this one ends."""
+        path.mkdir(exist_ok=True)
+        fcntl.flock(os.open(path, os.O_RDONLY), fcntl.LOCK_EX)
+
     def links_nowhere(self, path: pathlib.Path) -> None:
         path.symlink_to("gone")
 
     def is_copy_of(self, path: pathlib.Path, other: str) -> None:
-        self.holds(path, (path.parent / other).read_bytes())
+        """Of another file or directory beside it."""
+        source = path.parent / other
+        if source.is_dir():
+            shutil.copytree(source, path, copy_function=os.link)
+        else:
+            self.holds(path, source.read_bytes())
 
     def fold(self, path: pathlib.Path, fold: int, folds: int) -> None:
-        """A run, a copy of `run` if need be, that left out a fold."""
-        if not path.exists():
-            shutil.copytree(path.parent / "run", path, copy_function=os.link)
+        """A run left out a fold."""
         settings = json.loads((path / "manifest.json").read_text())["settings"]
         settings["config"]["data"] |= {"fold": fold, "folds": folds}
         self.says(path / "manifest.json", {"settings": settings})
@@ -173,23 +190,22 @@ class Spoiler:
 
 @pytest.fixture
 def answer(place, monkeypatch, capsys) -> Callable[..., tuple[int, str]]:
-    """`answer(module, words)`: status and error output of a command, progress apart; checks that nothing is lost.
+    """`answer(command, words)`: status and error output of a command, progress apart; checks that nothing is lost.
 
-    What was there stays as it is (but in the output `o`), nothing is marked complete, and no temporary file remains.
+    What was there stays as it is, and nothing is added but, if the command `begins`, in the output `o`; nothing is
+    marked complete, and no temporary file remains.
     """
 
-    def run(module: types.ModuleType, words: str | list[str]) -> tuple[int, str]:
+    def run(command: str, words: str | list[str], *, begins: bool = True) -> tuple[int, str]:
+        main = importlib.import_module(command).main
         before = _contents(place)
-        monkeypatch.setattr(commands, "_program_name", lambda: f"python -m {module.__name__}")
-        monkeypatch.setattr(sys, "argv", [module.__name__, *(words.split() if isinstance(words, str) else words)])
+        monkeypatch.setattr(arguments, "_program_name", lambda: f"python -m {command}")
+        monkeypatch.setattr(sys, "argv", [command, *(words.split() if isinstance(words, str) else words)])
         with pytest.raises(SystemExit) as ended:
-            commands.run(module.main)
-        after = _contents(place)
-        assert {name: after.get(name) for name in before if not name.startswith("o/")} == {
-            name: state for name, state in before.items() if not name.startswith("o/")
-        }
-        new = after.keys() - before.keys()
-        assert not [name for name in new if name.endswith(("manifest.json", ".tmp", ".error"))]
+            errors.run(main)
+        changed = dict(before.items() ^ _contents(place).items())
+        assert not [name for name in changed if not (begins and name.startswith("o/"))]
+        assert not [name for name in changed if name.endswith(("manifest.json", ".tmp", ".error"))]
         lines = [line for line in capsys.readouterr().err.splitlines() if not PROGRESS.fullmatch(line)]
         return ended.value.code, "\n".join(lines)
 
@@ -206,33 +222,21 @@ def _contents(folder: pathlib.Path) -> dict[str, tuple[int, int]]:
 
 
 @pytest.fixture
-def mistake(answer, spoil) -> Callable[..., None]:
-    """`mistake(module, spoiled, words, said)`: the command ends with status 1 and exactly the line `error: said`."""
+def refused(answer, spoil) -> Callable[..., None]:
+    """`refused(command, spoiled, words, said)`: the command ends with one line, which says `said`, and with status 1.
 
-    def check(module: types.ModuleType, spoiled: tuple | list[tuple] | None, words: str | list[str], said: str) -> None:
+    Where `said` begins with "argument", the options are wrong: status 2, and the line also names the help.
+    """
+
+    def check(command: str, spoiled: tuple | list[tuple] | None, words, said: str, *, begins: bool = True) -> None:
         for each in spoiled if isinstance(spoiled, list) else [spoiled] if spoiled else []:
             spoil(*each)
-        status, line = answer(module, words)
-        assert_said(line, f"error: {said}")
-        assert status == 1
+        status, line = answer(command, words, begins=begins)
+        wrong_options = said.startswith("argument")
+        program = f"python -m {command}"
+        whole = f"{program}: ...{said}...; see {program} --help" if wrong_options else f"error: ...{said}..."
+        pattern = ".*".join(map(re.escape, whole.split("...")))
+        assert re.fullmatch(pattern, line), f"\nsaid:     {line}\nexpected: {whole}"
+        assert status == 1 + wrong_options
 
     return check
-
-
-@pytest.fixture
-def wrong_options(answer) -> Callable[..., None]:
-    """`wrong_options(module, words, said)`: the command ends with status 2 and one line that also names the help."""
-
-    def check(module: types.ModuleType, words: str | list[str], said: str) -> None:
-        status, line = answer(module, words)
-        program = f"python -m {module.__name__}"
-        assert_said(line, f"{program}: {said}; see {program} --help")
-        assert status == 2
-
-    return check
-
-
-def assert_said(line: str, expected: str) -> None:
-    """Where `expected` has "...", `line` may have anything but a line break."""
-    pattern = ".*".join(map(re.escape, expected.split("...")))
-    assert re.fullmatch(pattern, line), f"\nsaid:     {line}\nexpected: {expected}"

@@ -10,13 +10,12 @@ import time
 
 import pytest
 
-from pipeline import commands, directories, transforms
-from pipeline.commands import UserError
-from pipeline.runners import Runner
+from pipeline.beam import transform
+from pipeline.beam.runners import Runner
+from pipeline.common import directories, errors
+from pipeline.common.errors import UserError
 
-NEEDS = ()
 ROOT = pathlib.Path(__file__).parents[2]
-INTERRUPTED = "interrupted: nothing incomplete is marked complete; the same command goes on"
 REQUEST = directories.Request("dataset", {"files": {"a": 1, "b": 1}, "shards": [["a"], ["b"]]})
 
 
@@ -32,6 +31,13 @@ def hook_of_threads(monkeypatch):
             thread.join(timeout=max(0, patience - time.monotonic()))
 
 
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """An empty folder, the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 def as_in_the_foreground():
     """A shell has what it starts in the background, such as these tests, ignore Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -43,7 +49,7 @@ def start(place):
     started = []
 
     def run(code):
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "scripts")])}
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-c", code]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.PIPE, "text": True}
         options = {"cwd": place, "env": environment, "start_new_session": True, "preexec_fn": as_in_the_foreground}
@@ -56,8 +62,11 @@ def start(place):
         process.communicate()
 
 
-def without_progress(error):
-    return [line for line in error.splitlines() if " left " not in line]
+def assert_interrupted(status, error):
+    """It says so in one line, progress apart."""
+    (line,) = [line for line in error.splitlines() if " left " not in line]
+    assert status == 130
+    assert line.startswith("interrupted: ")
 
 
 def wait_for(process, *files):
@@ -72,16 +81,19 @@ def wait_for(process, *files):
 
 def test_ctrl_c_with_two_workers(start, place):
     process = start("""
-import os, pathlib, sys, time
+import os, pathlib, time
 import numpy as np
-from pipeline import commands, directories, sharding, transforms
-from pipeline.runners import Runner
-from pipeline.sequences import Sequence
+from pipeline.beam import transform
+from pipeline.beam.runners import Runner
+from pipeline.common import directories, errors
+from pipeline.dataset import sharding
+from pipeline.dataset.clips import Clip
+from pipeline.tasks.fingerspelling import Fingerspelling
 
 class Waits:
     def __call__(self, shard):
-        with sharding.ShardWriter(pathlib.Path(), shard) as writer:
-            writer.write("train", Sequence(np.zeros((1, 100, 2), np.float32), "a", shard.index, 1, "train"))
+        with sharding.ShardWriter(pathlib.Path(), shard, Fingerspelling()) as writer:
+            writer.write("train", Clip(np.zeros((1, 100, 2), np.float32), "a", shard.index, 1, "train"))
             pathlib.Path(f"../started {shard.index}").touch()
             time.sleep(600)
 
@@ -91,17 +103,16 @@ output = pathlib.Path("o")
 def make():
     directories.prepare(output, request)
     os.chdir(output)
-    transforms.make_shards(
-        Waits(), request, directory=pathlib.Path(), runner=Runner(workers=2), sequences=2, title="testing"
+    transform.make_shards(
+        Waits(), request, directory=pathlib.Path(), runner=Runner(workers=2), clips=2, title="testing"
     )
 
-commands.run(make)
+errors.run(make)
 """)
     wait_for(process, place / "started 0", place / "started 1")
     os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=120)
-    assert process.returncode == 130
-    assert without_progress(error) == [INTERRUPTED]
+    assert_interrupted(process.returncode, error)
     assert not [file for file in (place / "o/shards").iterdir() if not file.name.startswith(".")]
 
 
@@ -120,80 +131,78 @@ class Raises:
 def make(output, make_shard, *, workers):
     directories.prepare(output, REQUEST)
     runner = Runner(workers=workers)
-    transforms.make_shards(make_shard, REQUEST, directory=output, runner=runner, sequences=2, title="testing")
+    transform.make_shards(make_shard, REQUEST, directory=output, runner=runner, clips=2, title="testing")
 
 
 def test_ctrl_c_with_one_worker(place, capsys):
     """Beam makes other exceptions of it."""
     with pytest.raises(SystemExit) as ended:
-        commands.run(lambda: make(place, Raises(KeyboardInterrupt()), workers=1))
-    assert ended.value.code == 130
-    assert without_progress(capsys.readouterr().err) == [INTERRUPTED]
+        errors.run(lambda: make(place, Raises(KeyboardInterrupt()), workers=1))
+    assert_interrupted(ended.value.code, capsys.readouterr().err)
 
 
 def test_a_worker_that_is_killed(place):
     """As by a system without memory. Beam alone would wait for ever."""
-    with pytest.raises(UserError, match=r"a worker process died \(.* code -9\), perhaps for want of memory: the same"):
+    with pytest.raises(UserError, match=r"a worker process died \(.* code -9\), .*memory"):
         make(place, Raises(None), workers=2)
 
 
 def test_ctrl_c_while_samples_are_made(start, place):
     process = start("""
 import sys
-from pipeline import commands, synthesize
+from pipeline import synthesize
+from pipeline.common import errors
 sys.argv = ["synthesize", "--output", "o", "--files", "1"]
-commands.run(synthesize.main)
+errors.run(synthesize.main)
 """)
     wait_for(process, place / "o/train_landmarks")
     os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=120)
-    assert process.returncode == 130
-    assert without_progress(error) == [INTERRUPTED]
+    assert_interrupted(process.returncode, error)
     assert {path.name for path in (place / "o").rglob("*")} == {"request.json", "train_landmarks"}
 
 
 # A stage of scripts/run_pipeline, which works until it is interrupted.
 STAGE = """
 import pathlib, time
-from pipeline import commands
+from pipeline.common import errors
 
 def main():
     pathlib.Path("started").touch()
     time.sleep(600)
 
-commands.run(main)
+errors.run(main)
 """
 
 
-@pytest.mark.parametrize("interrupt", [os.killpg, os.kill])
-def test_ctrl_c_within_a_stage(start, place, interrupt):
+@pytest.mark.parametrize(("interrupt", "patience"), [(os.killpg, 60), (os.kill, 0.3)])
+def test_ctrl_c_within_a_stage(start, place, interrupt, patience):
     """The stage says so, alone; also where the signal reaches only the process that waits for it."""
     process = start(f"""
 import sys
-from pipeline import commands, processes
-processes.PATIENCE = 0.3
-commands.run(lambda: sys.exit(processes.call([sys.executable, "-c", {STAGE!r}])))
+from pipeline.common import errors, processes
+processes.PATIENCE = {patience}
+errors.run(lambda: sys.exit(processes.call([sys.executable, "-c", {STAGE!r}])))
 """)
     wait_for(process, place / "started")
     interrupt(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=120)
-    assert (process.returncode, error) == (130, f"{INTERRUPTED}\n")
+    assert_interrupted(process.returncode, error)
 
 
 def test_two_commands_at_once(start, place):
     """The second is refused, until the first is gone."""
     process = start(f"""
 import pathlib
-from pipeline import directories
+from pipeline.common import directories
 directories.prepare(pathlib.Path("o"), directories.Request("dataset", {REQUEST.settings!r}))
 pathlib.Path("claimed").touch()
 input()
 """)
     wait_for(process, place / "claimed")
     before = (place / "o/request.json").stat().st_mtime_ns
-    said = "^another process is working on o: wait for it, or stop it and run the same command again$"
     for request in (REQUEST, directories.Request("dataset", {"other": 1})):
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=r"^another process is working on o: wait"):
             directories.prepare(pathlib.Path("o"), request)
     assert (place / "o/request.json").stat().st_mtime_ns == before
     process.kill()

@@ -7,122 +7,177 @@ import sys
 import numpy as np
 import pytest
 
-from pipeline import commands, conversion, convert, metadata, records, sharding
-from pipeline import landmarks as lm
-from pipeline.commands import UserError
-from pipeline.dataset import Dataset
-from pipeline.features import NUM_FEATURES, features
-from pipeline.runners import Runner
-from pipeline.splits import SplitRule
+from pipeline import convert
+from pipeline.beam.runners import Runner
+from pipeline.common.errors import UserError
+from pipeline.convert import ConvertShard
+from pipeline.dataset import metadata, sharding
+from pipeline.dataset.dataset import Dataset
+from pipeline.dataset.features import features
+from pipeline.dataset.splits import SplitRule
+from pipeline.tasks.body import POINTS
+from pipeline.tasks.faults import Fault
+from pipeline.tasks.fingerspelling import Fingerspelling
 
-RULE = SplitRule(test_participants=(3,))
+HEADER = "path,file_id,sequence_id,participant_id,phrase\n"
+TASK = Fingerspelling()
+RULE = SplitRule(test_signers=(3,))
 
 
-def run(data, output, *, rule=RULE, num_shards=None, workers=1):
-    convert.convert(data, output, rule, num_shards=num_shards, runner=Runner(workers=workers))
+def run(data, output, *, num_shards=None, workers=1):
+    convert.convert(data, output, RULE, num_shards=num_shards, runner=Runner(workers=workers))
     return Dataset.open(output)
+
+
+@pytest.fixture
+def converted(tmp_path, command):
+    """`converted(data, *words)`: the data set that `python -m pipeline.convert` makes with these options."""
+
+    def run(data, *words):
+        output = tmp_path / f"out{len(list(tmp_path.glob('out*')))}"
+        command(convert, "--data", data, "--output", output, "--workers", 1, *words)
+        return Dataset.open(output)
+
+    return run
 
 
 def files(directory):
     return {path.name: path.read_bytes() for path in sorted((directory / "shards").iterdir())}
 
 
+def ids(found, *splits):
+    return sorted(each.sequence_id for split in splits or found.splits for each in found.read(split))
+
+
+def rejected(found):
+    return [json.loads(line) for line in (found.path / "rejected.jsonl").read_text("utf-8").splitlines()]
+
+
 @dataclasses.dataclass
 class Collected:
-    """Stands in for a `ShardWriter`."""
+    """Stands in for a `ShardWriter`: what is taken and rejected, by the ids of the clips."""
 
-    written: list = dataclasses.field(default_factory=list)
+    taken: list = dataclasses.field(default_factory=list)
     rejected: dict = dataclasses.field(default_factory=dict)
 
-    def write(self, split, sequence):
-        self.written.append((split, sequence))
+    def take(self, split, entry, found):
+        self.taken.append((split, entry, found))
 
-    def reject(self, sequence_id, reason, *, file, detail):
-        self.rejected.setdefault(sequence_id, []).append((reason, file, detail))
+    def reject(self, sequence_id, fault, *, file):
+        self.rejected.setdefault(sequence_id, []).append((fault, file))
 
 
-def converted(data, path="train_landmarks/1.parquet"):
-    table = metadata.read(data)
+def collected(data, path="train_landmarks/1.parquet", *, without=()):
+    """What becomes of a file where the clips `without` have no split."""
+    table = metadata.read(data, TASK.metadata)
     writer = Collected()
-    convert.convert_file(data, path, table, dict.fromkeys(table.entries, "train"), writer)
+    split_of = {sequence_id: "train" for sequence_id in table.entries if sequence_id not in without}
+    convert.convert_file(data, path, table, split_of, writer, TASK)
     return writer
 
 
 def test_what_is_kept(kaggle_data, recording):
     one_frame = recording(1, num_frames=1)
-    all_missing = recording(2, landmarks=np.full((3, lm.NUM_POINTS, 2), np.nan, np.float32))
-    plain = recording(3, "it's 1/2!", participant_id=8, num_frames=30)
-    writer = converted(kaggle_data([one_frame, all_missing, plain]))
+    all_missing = recording(2, landmarks=np.full((3, *POINTS.shape), np.nan, np.float32))
+    plain = recording(3, "it's 1/2!", signer=8, num_frames=30)
+    writer = collected(kaggle_data([one_frame, all_missing, plain]))
     assert not writer.rejected
-    for (split, sequence), each in zip(writer.written, [one_frame, all_missing, plain], strict=True):
+    for (split, entry, landmarks), each in zip(writer.taken, [one_frame, all_missing, plain], strict=True):
         assert split == "train"
-        np.testing.assert_array_equal(sequence.landmarks, each.array())
-        assert (sequence.label, sequence.participant_id, sequence.source) == (each.phrase, each.participant_id, "train")
+        np.testing.assert_array_equal(landmarks, each.array())
+        assert (entry.label, entry.signer, entry.source) == (each.phrase, each.signer, "train")
 
 
-def test_what_is_rejected(kaggle_data, recording):
-    other_file = "train_landmarks/2.parquet"
-    data = kaggle_data(
-        [
-            recording(1),
-            recording(2, ""),
-            recording(3, "  "),
-            recording(4, "Zoë"),
-            recording(5, num_frames=0),
-            recording(6),
-            recording(1, num_frames=2),
-            recording(7),
-            recording(99),
-        ]
-    )
+def test_each_clip_of_file_and_metadata_is_met_once(kaggle_data, recording):
+    data = kaggle_data([recording(1), recording(2), recording(3, num_frames=0), recording(1), recording(7)])
     # The metadata names 1 once, 7 in another file, and 99 not at all.
-    rows = (data / "train.csv").read_text(encoding="utf-8").splitlines()
-    (data / "train.csv").write_text("\n".join([*rows[:7], f"{other_file},2,7,1,abc\n"]), encoding="utf-8")
-    writer = converted(data)
-    assert [sequence.sequence_id for _, sequence in writer.written] == [6]
-    reasons = {sequence_id: [reason for reason, *_ in each] for sequence_id, each in writer.rejected.items()}
-    assert reasons == {
-        1: ["duplicate_sequence"],
-        2: ["empty_label"],
-        3: ["empty_label"],
-        4: ["unknown_characters"],
-        5: ["no_landmarks"],
-        7: ["no_metadata"],
-        99: ["no_metadata"],
+    rows = (data / "train.csv").read_text().splitlines()
+    (data / "train.csv").write_text("\n".join([*rows[:4], "train_landmarks/2.parquet,2,7,1,abc\n"]))
+    writer = collected(data)
+    found = {entry.sequence_id: each for _, entry, each in writer.taken}
+    assert len(found) == len(writer.taken) == 3
+    assert isinstance(found.pop(2), np.ndarray)
+    assert found == {
+        1: Fault("duplicate_sequence", "its rows are in 2 places of the file"),
+        3: Fault("no_landmarks", "the metadata names it, the file has no row of it"),
     }
-    assert writer.rejected[4][0][2] == "'Zë' in 'Zoë'"
-    assert other_file in writer.rejected[7][0][2]
+    place = "train_landmarks/1.parquet"
+    assert writer.rejected == {7: [(Fault("no_metadata", "the metadata says train_landmarks/2.parquet"), place)]}
 
 
-def test_the_whole_command(kaggle_data, example_recordings, tmp_path, capsys, monkeypatch):
-    data = kaggle_data()
-    arguments = ["convert", "--data", str(data), "--output", str(tmp_path / "out"), "--workers", "1"]
-    arguments += ["--test-participants", "3", "--validation-participants", "2"]
-    monkeypatch.setattr(sys, "argv", arguments)
-    convert.main()
+def test_clips_without_a_split_are_left_out_without_a_word(kaggle_data, recording):
+    data = kaggle_data([recording(1), recording(2), recording(3, num_frames=0), recording(4, num_frames=0)])
+    writer = collected(data, without=(1, 3))
+    assert [entry.sequence_id for _, entry, _ in writer.taken] == [2, 4]
+    assert not writer.rejected
+
+
+def test_what_is_rejected(kaggle_data, recording, converted):
+    recordings = [recording(1), recording(2, ""), recording(3, "  "), recording(4, "Zoë"), recording(5, num_frames=0)]
+    recordings += [recording(6), recording(1, num_frames=2), recording(7), recording(99)]
+    data = kaggle_data([*recordings, recording(8, file="train_landmarks/2.parquet")])
+    # The metadata names 1 once, 7 in another file, and 99 not at all.
+    rows = (data / "train.csv").read_text("utf-8").splitlines()
+    other = ["train_landmarks/2.parquet,2,7,1,abc", "train_landmarks/2.parquet,2,8,1,abc\n"]
+    (data / "train.csv").write_text("\n".join([*rows[:7], *other]), encoding="utf-8")
+    found = converted(data, "--test-share", 0)
+    assert ids(found) == [6, 8]
+    assert sorted((row["sequence_id"], row["reason"]) for row in rejected(found)) == [
+        (1, "duplicate_sequence"),
+        (2, "empty_label"),
+        (3, "empty_label"),
+        (4, "unknown_characters"),
+        (5, "no_landmarks"),
+        (7, "no_landmarks"),  # it is not where the metadata says
+        (7, "no_metadata"),
+        (99, "no_metadata"),
+    ]
+    details = {row["sequence_id"]: (row["detail"], row["file"]) for row in rejected(found)}
+    assert details[4] == ("'Zë' in 'Zoë'", "train_landmarks/1.parquet")
+    assert details[99] == ("the metadata has no row of it", "train_landmarks/1.parquet")
+    assert found.manifest["rejected"] == {
+        "duplicate_sequence": 1,
+        "empty_label": 2,
+        "no_landmarks": 2,
+        "no_metadata": 2,
+        "unknown_characters": 1,
+    }
+    assert (found.manifest["read"], found.manifest["written"]) == (10, 2)
+
+
+def test_the_whole_command(kaggle_data, example_recordings, tmp_path, capsys, command):
+    words = ["--data", kaggle_data(), "--output", tmp_path / "out", "--workers", "1"]
+    words += ["--test-signers", "3", "--validation-signers", "2"]
+    command(convert, *words)
     said = capsys.readouterr().out
-    assert re.search(r"12 sequences read \(.* MB\), 12 written \(6 train, 3 validation, 3 test; .* MB\);", said)
+    assert re.search(r"12 clips read \(.* MB\), 12 written \(6 train, 3 validation, 3 test; .* MB\);", said)
     assert "rejected: none" in said
     found = Dataset.open(tmp_path / "out")
-    assert found.participants("train") == [1, 4]
+    assert found.task == TASK
+    assert found.signers("train") == [1, 4]
     by_id = {each.sequence_id: each for each in example_recordings}
     for split in found.splits:
-        for sequence in found.read(split):
-            each = by_id.pop(sequence.sequence_id)
-            assert sequence.participant_id in found.participants(split)
-            assert (sequence.label, sequence.participant_id) == (each.phrase, each.participant_id)
-            np.testing.assert_array_equal(sequence.landmarks, each.array())
+        for clip in found.read(split):
+            each = by_id.pop(clip.sequence_id)
+            assert clip.signer in found.signers(split)
+            assert (clip.label, clip.signer) == (each.phrase, each.signer)
+            np.testing.assert_array_equal(clip.landmarks, each.array())
     assert not by_id
 
-    everything = [features(each.array()) for each in example_recordings if each.participant_id in (1, 4)]
-    values = np.concatenate(everything).astype(np.float64).reshape(-1, NUM_FEATURES)
-    np.testing.assert_allclose(found.mean, np.nanmean(values, axis=0), rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(found.std, np.nanstd(values, axis=0), rtol=1e-6)
-
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
-    convert.main()
+    command(convert, *words)
     assert capsys.readouterr().out.strip() == f"{tmp_path / 'out'} is already complete"
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
+
+
+def test_statistics_are_those_of_two_passes_over_all_shards(kaggle_data, example_recordings, converted):
+    found = converted(kaggle_data(), "--test-signers", 3)
+    train = [features(each.array(), POINTS) for each in example_recordings if each.signer != 3]
+    values = np.concatenate(train).astype(np.float64).reshape(-1, 600)
+    mean = np.nansum(values, axis=0) / np.isfinite(values).sum(axis=0)
+    std = np.sqrt(np.nanmean(np.square(values - mean), axis=0))
+    np.testing.assert_allclose(found.mean, mean, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(found.std, std, rtol=1e-6)
 
 
 def test_any_number_of_workers_and_any_path_gives_the_same(kaggle_data, tmp_path):
@@ -137,13 +192,19 @@ def test_any_number_of_workers_and_any_path_gives_the_same(kaggle_data, tmp_path
     assert one.manifest["fingerprint"] == two.manifest["fingerprint"]
 
 
-def test_fewer_shards_than_files(kaggle_data, tmp_path):
-    found = run(kaggle_data(), tmp_path / "out", num_shards=2)
-    assert len(found.manifest["shards"]) == 2
-    assert sum(found.count(split) for split in found.splits) == 12
+def test_any_number_of_shards_gives_the_same_records(kaggle_data, converted):
+    data = kaggle_data()
+    made = [converted(data, "--test-signers", 3, "--shards", number) for number in (1, 2, 3, 9)]
+    assert [len(each.manifest["shards"]) for each in made] == [1, 2, 3, 3]
+    assert len({each.fingerprint for each in made}) == 1
+    assert len({each.manifest["fingerprint"] for each in made}) == 3
+    for each in made:
+        assert ids(each, "test") == [102, 106, 110]
+        np.testing.assert_allclose(each.mean, made[0].mean, rtol=1e-6, atol=1e-6)
+    assert converted(data, "--test-signers", 4).fingerprint != made[0].fingerprint
 
 
-def test_going_on_makes_only_what_is_missing(kaggle_data, tmp_path, monkeypatch):
+def test_going_on_makes_only_what_is_missing(kaggle_data, tmp_path):
     data, output = kaggle_data(), tmp_path / "out"
     whole = run(data, output)
     expected, statistics = files(output), (output / "statistics.json").read_bytes()
@@ -170,44 +231,126 @@ def test_an_unreadable_file_leaves_the_rest_for_next_time(kaggle_data, tmp_path)
     assert not (output / "manifest.json").exists()
     with pytest.raises(UserError, match="is unfinished"):
         Dataset.open(output)
-    assert sorted(path.name for path in (output / "reports").glob("*.json")) == [
-        "00000-of-00003.json",
-        "00002-of-00003.json",
-    ]
+    reports = sorted(path.name for path in (output / "reports").glob("*.json"))
+    assert reports == ["00000-of-00003.json", "00002-of-00003.json"]
     path.write_bytes(good)
     found = run(data, output)
     assert found.manifest["written"] == 12
 
 
-def test_rejections_are_listed_and_counted(kaggle_data, recording, example_recordings, tmp_path):
-    data = kaggle_data([*example_recordings, recording(7, "É", 4), recording(8, "", 4), recording(9, num_frames=0)])
-    found = run(data, tmp_path / "out")
-    assert found.manifest["rejected"] == {"empty_label": 1, "no_landmarks": 1, "unknown_characters": 1}
-    assert (found.manifest["read"], found.manifest["written"]) == (15, 12)
-    listed = [json.loads(line) for line in (tmp_path / "out/rejected.jsonl").read_text("utf-8").splitlines()]
-    assert sorted(each["sequence_id"] for each in listed) == [7, 8, 9]
-    assert all(each["file"] == "train_landmarks/1.parquet" for each in listed)
-
-
-def test_a_file_that_nothing_names_is_mentioned(kaggle_data):
+def test_a_file_that_vanishes_meanwhile(kaggle_data, tmp_path):
     data = kaggle_data()
-    (data / "train_landmarks/77.parquet").write_bytes(b"")
-    with commands.console.capture() as captured:
-        table = metadata.read(data)
-        assert len(conversion.input_sizes(data, table, table.by_path)) == 3
-    assert "1 files are not in train.csv and ignored: train_landmarks/77.parquet" in captured.get()
+    table = metadata.read(data, TASK.metadata)
+    shard = sharding.Shard(0, 1, "fingerprint", tuple(table.paths), 0)
+    sharding.prepare(tmp_path, [shard])
+    (data / "train_landmarks/3.parquet").unlink()
+    with pytest.raises(UserError, match=r"cannot read .*3\.parquet"):
+        ConvertShard(data, tmp_path, TASK, tuple(table.sha256.items()), RULE)(shard)
+    assert list((tmp_path / "shards").iterdir()) == list((tmp_path / "reports").iterdir()) == []
 
 
-def test_records_can_be_read_by_split_and_shard(kaggle_data, tmp_path):
-    found = run(kaggle_data(), tmp_path / "out")
-    for split in found.splits:
-        by_file = [
-            sequence.sequence_id
-            for file in found.record_files(split)
-            for sequence in records.read_sequences(found.path / "shards" / file.name)
-        ]
-        assert by_file == [sequence.sequence_id for sequence in found.read(split)]
-    assert sharding.RecordName.parse(found.record_files("train")[0].name).index == 0
+def test_sources_are_kept_apart_in_one_data_set(kaggle_data, example_recordings, converted):
+    data = kaggle_data()
+    rows = (data / "train.csv").read_text().splitlines(keepends=True)
+    (data / "train.csv").write_text("".join(rows[:8]))
+    (data / "supplemental_metadata.csv").write_text("".join([HEADER, *rows[8:]]))
+    for words in (
+        ["--metadata", "train.csv,supplemental_metadata.csv"],
+        ["--metadata", "train.csv", "--metadata", "supplemental_metadata.csv"],
+    ):
+        found = converted(data, "--test-signers", 3, *words)
+        sources = {each.sequence_id: each.source for split in found.splits for each in found.read(split)}
+        assert sources == {
+            each.sequence_id: "train" if index < 7 else "supplemental_metadata"
+            for index, each in enumerate(example_recordings)
+        }
+    assert found.manifest["splits"]["train"]["clips_of_source"] == {"supplemental_metadata": 4, "train": 5}
+    names = [name for name, _ in found.manifest["settings"]["metadata"]]
+    assert names == ["train.csv", "supplemental_metadata.csv"]
+
+
+def test_a_part_of_the_metadata_leaves_the_rest_of_a_file_without_metadata(kaggle_data, converted):
+    data = kaggle_data()
+    lines = (data / "train.csv").read_text().splitlines(keepends=True)
+    (data / "train.csv").write_text("".join(lines[:7]))
+    found = converted(data, "--test-signers", 3)
+    assert ids(found) == [100, 101, 102, 103, 104, 105]
+    assert found.manifest["rejected"] == {"no_metadata": 2}
+    assert found.manifest["read"] == 8
+
+
+def test_trials(kaggle_data, converted):
+    data = kaggle_data()
+    (data / "train_landmarks/3.parquet").unlink()  # a limited run needs only the files it reads
+    found = converted(data, "--limit", 6, "--test-signers", 3)
+    assert ids(found) == [100, 101, 102, 103, 104, 105]
+    assert ids(found, "test") == [102]
+    assert (found.manifest["read"], found.manifest["rejected"]) == (6, {})
+    with pytest.raises(UserError, match=r"lacks train_landmarks/3\.parquet, of 3 files"):
+        converted(data, "--signers", "2,4", "--test-signers", 4)
+
+
+def test_a_subset_of_signers(kaggle_data, converted):
+    found = converted(kaggle_data(), "--signers", "2,4", "--test-signers", 4)
+    assert ids(found, "train") == [101, 105, 109]
+    assert ids(found, "test") == [103, 107, 111]
+    assert (found.manifest["read"], found.manifest["rejected"]) == (6, {})
+
+
+def test_split_by_file(kaggle_data, converted):
+    found = converted(kaggle_data(), "--validation-files", "train_landmarks/2.parquet", "--split-by", "file")
+    assert ids(found, "validation") == [104, 105, 106, 107]
+    assert len(ids(found, "test")) == len(ids(found, "train")) == 4
+    assert found.signers("train") == [1, 2, 3, 4]
+    assert found.manifest["overlap"]["train/validation"] == {
+        "signers": 4,
+        "clips": 0,
+        "labels": 0,
+        "clips_with_shared_label": 0,
+    }
+
+
+@pytest.mark.parametrize("by", ["signer", "clip"])
+def test_folds(kaggle_data, converted, by):
+    words = ["--split-by", by, "--test-share", 0, "--folds", 3, "--fold"]
+    folds = [converted(kaggle_data(), *words, fold) for fold in (1, 2, 3)]
+    assert sorted(i for found in folds for i in ids(found, "validation")) == list(range(100, 112))
+    assert all(ids(found, "train", "validation") == list(range(100, 112)) for found in folds)
+    shared = [found.manifest["overlap"]["train/validation"]["signers"] for found in folds]
+    assert (max(shared) > 0) == (by == "clip")
+
+
+def test_infinite_values_are_counted_and_missing(kaggle_data, recording, converted):
+    landmarks = recording(1).array()
+    landmarks[1, 3] = np.inf, -np.inf
+    found = converted(kaggle_data([recording(1, landmarks=landmarks), recording(2, signer=2)]), "--test-signers", 2)
+    (clip,) = found.read("train")
+    assert np.isnan(clip.landmarks[1, 3]).all()
+    assert found.manifest["infinite_values"] == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--metadata", "other.csv"], r"has no other\.csv"),
+        (["--metadata", "train.csv,train.csv"], "two have the same name"),
+        (["--signers", "9"], "no signer 9 in the data"),
+        (["--test-files", "9.parquet"], r"no file 9\.parquet in the data, which has train_landmarks/1\.parquet"),
+        (["--folds", "3"], "fold 0 of 3"),
+        (["--fold", "3"], "fold 3 of how many"),
+        (["--task", "fingerspeling"], r"no task 'fingerspeling' \(did you mean fingerspelling\?\)"),
+    ],
+)
+def test_options_that_do_not_fit(kaggle_data, converted, words, message):
+    with pytest.raises(UserError, match=message):
+        converted(kaggle_data(), *words)
+
+
+def test_another_character_map_is_refused(kaggle_data, converted):
+    data = kaggle_data()
+    (data / "character_to_prediction_index.json").write_text('{"a": 0}')
+    with pytest.raises(UserError, match="is not the vocabulary of this program"):
+        converted(data)
 
 
 @pytest.mark.long
@@ -218,18 +361,20 @@ def test_memory_does_not_grow_with_the_file(tmp_path, kaggle_data, recording):
         data = kaggle_data([recording(i, num_frames=200) for i in range(150 * size)], row_group_size=4000)
         code = f"""
 import pathlib
-from pipeline import convert, metadata, sharding
-from pipeline.splits import SplitRule
-data, output = pathlib.Path({str(data)!r}), pathlib.Path({str(tmp_path / f"out{size}")!r})
-table = metadata.read(data)
+from pipeline import convert
+from pipeline.common.peak_memory import peak_memory
+from pipeline.dataset import metadata, sharding
+from pipeline.dataset.splits import SplitRule
+from pipeline.tasks.fingerspelling import Fingerspelling
+data, output, task = pathlib.Path({str(data)!r}), pathlib.Path({str(tmp_path / f"out{size}")!r}), Fingerspelling()
+table = metadata.read(data, task.metadata)
 shard = sharding.Shard(0, 1, "memory", tuple(table.by_path), 1)
 output.mkdir()
 sharding.prepare(output, [shard])
-convert.ConvertShard(data, output, tuple(table.sha256.items()), SplitRule(test_share=0.0))(shard)
-# Not ru_maxrss: Linux counts what the process that started this one held.
-print(pathlib.Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+convert.ConvertShard(data, output, task, tuple(table.sha256.items()), SplitRule(test_share=0.0))(shard)
+print(peak_memory())
 """
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        peaks.append(int(done.stdout) << 10)
+        peaks.append(int(done.stdout))
     assert max(peaks) < 700e6
     assert peaks[1] < peaks[0] + 60e6

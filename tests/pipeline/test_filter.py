@@ -1,21 +1,25 @@
+import dataclasses
 import json
 import sys
 
 import numpy as np
 import pytest
 
-from pipeline import convert, directories, score_table
+from pipeline import convert
 from pipeline import filter as filter_command
-from pipeline.commands import UserError
-from pipeline.dataset import Dataset
-from pipeline.features import NUM_FEATURES, features
-from pipeline.runners import Runner
-from pipeline.score_table import Row
-from pipeline.splits import SplitRule
+from pipeline.beam.runners import Runner
+from pipeline.common import directories
+from pipeline.common.errors import UserError
+from pipeline.dataset.dataset import Dataset
+from pipeline.dataset.features import features
+from pipeline.dataset.splits import SplitRule
+from pipeline.scores import score_table
+from pipeline.scores.score_table import Learnt, Row
+from pipeline.tasks.body import POINTS
 
-# Of the example's twelve sequences: 100, 104, 108 are signer 1's, 101, .. signer 2's, and so on.
-LOW = {100: 0.0, 101: -0.5, 102: 0.1, 107: 0.19}
-RULE = SplitRule(validation_participants=(2,), test_participants=(3,))
+# Errors of ten units. Of the example's twelve clips 100, 104, 108 are signer 1's, 101, .. signer 2's, and so on.
+ERRORS = {100: 10, 101: 15, 102: 9, 107: 9}
+RULE = SplitRule(validation_signers=(2,), test_signers=(3,))
 
 
 @pytest.fixture
@@ -24,17 +28,18 @@ def parent(kaggle_data, tmp_path):
     return Dataset.open(tmp_path / "dataset")
 
 
-def score(parent, path, *, low=LOW, left_out=(), more=(), of=None, **changes):
+def score(parent, path, *, errors=ERRORS, left_out=(), more=(), of=None, **changes):
     path.mkdir()
-    request = directories.Request("score table", {})
+    request = directories.Request(score_table.KIND, {})
     directories.prepare(path, request)
     rows = [
-        Row(each.sequence_id, each.participant_id, split, each.num_frames, True, each.label, "?", 0.9)
+        Row.of(each, "?", parent.task, Learnt.of([]))
         for split in parent.splits
-        for each in parent.read(split)
+        for each in parent.clips(split)
         if each.sequence_id not in left_out
     ]
-    rows = [Row(**vars(row) | {"score": low.get(row.sequence_id, 0.9)} | changes) for row in rows]
+    rows = [dataclasses.replace(row, units=10, errors=errors.get(row.sequence_id, 1)) for row in rows]
+    rows = [dataclasses.replace(row, **changes) for row in rows]
     score_table.write(path / score_table.FILE_NAME, [*rows, *more])
     directories.complete(path, request, {"dataset": of or parent.fingerprint})
     return path
@@ -50,26 +55,27 @@ def ids(found, split):
 
 
 def test_low_scores_are_left_out_but_of_the_test_split(parent, tmp_path):
-    found = run(parent, score(parent, tmp_path / "scores"), tmp_path / "out")
+    """And not those that score just the threshold."""
+    found = run(parent, score(parent, tmp_path / "scores", errors=ERRORS | {111: 8}), tmp_path / "out")
     assert ids(found, "train") == [sequence_id for sequence_id in ids(parent, "train") if sequence_id not in (100, 107)]
     assert ids(found, "validation") == [105, 109]
     assert ids(found, "test") == ids(parent, "test")
     kept = (
-        np.concatenate([features(each.landmarks) for each in found.read("train")])
+        np.concatenate([features(each.landmarks, POINTS) for each in found.read("train")])
         .astype(np.float64)
-        .reshape(-1, NUM_FEATURES)
+        .reshape(-1, 600)
     )
     np.testing.assert_allclose(found.mean, np.nanmean(kept, axis=0), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(found.std, np.nanstd(kept, axis=0), rtol=1e-6)
     assert found.fingerprint != parent.fingerprint
-    assert [found.participants(split) for split in found.splits] == [[1, 4], [2], [3]]
+    assert [found.signers(split) for split in found.splits] == [[1, 4], [2], [3]]
     manifest = found.manifest
     assert found.signers_apart
     assert manifest["settings"]["threshold"] == 0.2
     assert manifest["settings"]["threshold_was"] == "given"
     assert manifest["parent"]["fingerprint"] == parent.fingerprint
     assert manifest["dropped"] == {"train": 2, "validation": 1, "test": 0}
-    assert manifest["dropped_by_participant"] == {
+    assert manifest["dropped_by_signer"] == {
         str(who): {"read": 3, "low_score": dropped} for who, dropped in ((1, 1), (2, 1), (3, 0), (4, 1))
     }
     assert manifest["rejected"] == {"low_score": 3}
@@ -79,10 +85,11 @@ def test_low_scores_are_left_out_but_of_the_test_split(parent, tmp_path):
         "sequence_id": 100,
         "reason": "low_score",
         "split": "train",
-        "participant_id": 1,
+        "signer": 1,
         "score": 0.0,
-        "target": "word a",
-        "recognised": "?",
+        "label": "word a",
+        "prediction": "?",
+        "detail": "score 0",
     }
 
 
@@ -101,18 +108,17 @@ def test_the_command(parent, tmp_path, capsys, monkeypatch):
     ("changes", "message"),
     [
         ({"of": "another"}, "holds the scores of another dataset"),
-        ({"left_out": (104,)}, "has 11 scores, the dataset 12 sequences"),
-        ({"more": [Row(5, 1, "train", 1, True, "a", "a", 1.0)]}, "has 13 scores, the dataset 12 sequences"),
+        ({"left_out": (104,)}, "has 11 scores, the dataset 12 clips"),
+        ({"more": [Row(5, 1, "train", 1, True, "a", "a", 0, 1)]}, "has 13 scores, the dataset 12 clips"),
         (
-            {"left_out": (104,), "more": [Row(5, 1, "train", 1, True, "a", "a", 1.0)]},
-            "has no score of sequence 104: score the dataset again",
+            {"left_out": (104,), "more": [Row(5, 1, "train", 1, True, "a", "a", 0, 1)]},
+            "has no score of clip 104: score the dataset again",
         ),
-        ({"target": "else"}, "'else' in .*, in the dataset 'word"),
+        ({"label": "else"}, "'else' in .*, in the dataset 'word"),
         ({"split": "train"}, "in train, by .*, in the dataset .* in (test|validation)"),
-        ({"participant_id": 9}, "by signer 9, .*, in the dataset .*, by signer [1-4]"),
+        ({"signer": 9}, "by signer 9, .*, in the dataset .*, by signer [1-4]"),
         ({"num_frames": 99}, ", 99 frames, in the dataset .*, [3-7] frames"),
-        ({"score": float("nan")}, "is nan"),
-        ({"low": dict.fromkeys(range(100, 112), 0.0)}, "leaves nothing to train on"),
+        ({"errors": dict.fromkeys(range(100, 112), 10)}, "leaves nothing to train on: the best training score is 0$"),
     ],
 )
 def test_scores_that_do_not_fit(parent, tmp_path, changes, message):

@@ -7,15 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import convert, import_tfrecords, records, vocabulary
-from pipeline import landmarks as lm
-from pipeline.commands import UserError
-from pipeline.dataset import Dataset
+from pipeline import convert, import_tfrecords
+from pipeline.common.errors import UserError
+from pipeline.dataset import records
+from pipeline.dataset.dataset import Dataset
+from pipeline.tasks.body import POINTS
+from pipeline.tasks.fingerspelling import Fingerspelling
+
+TASK = Fingerspelling()
 
 
-def test_the_points_are_in_the_published_order(reference):
-    columns = reference("reference_features.npz")["columns"].tolist()
-    names = [lm.POINT_NAMES[point] for point in import_tfrecords.PUBLISHED_POINTS]
+def test_the_points_are_in_the_published_order(published):
+    columns = published["columns"].tolist()
+    names = [POINTS.names[point] for point in import_tfrecords.PUBLISHED_POINTS]
     assert columns == [f"{axis}_{name}" for axis in "xy" for name in names]
 
 
@@ -28,21 +32,21 @@ def example(tf, frames, phrase, **more):
     return tf.train.Example(features=tf.train.Features(feature=features | more)).SerializeToString()
 
 
-def published(recording):
+def as_published(recording):
     """(frames, phrase) of a recording, value by value."""
     hands = [f"{side}_hand_{i}" for side in ("right", "left") for i in range(21)]
-    rest = [*(f"face_{i}" for i in lm.FACE_INDICES), *(f"pose_{i}" for i in (11, 13, 15, 17, 19, 21, 23))]
+    rest = [*POINTS.names[POINTS.groups["face"]], *(f"pose_{i}" for i in (11, 13, 15, 17, 19, 21, 23))]
     names = [*hands, *rest, *(f"pose_{i}" for i in (12, 14, 16, 18, 20, 22, 24))]
-    points = [lm.POINT_NAMES.index(name) for name in names]
+    points = [POINTS.names.index(name) for name in names]
     frames = [[frame[point, axis] for point in points] for frame in recording.array() for axis in (0, 1)]
-    return frames, vocabulary.encode(recording.phrase)
+    return frames, TASK.encode(recording.phrase)
 
 
 @pytest.fixture
 def write_records(tmp_path):
     tf = pytest.importorskip("tensorflow")
 
-    def write(recordings, *, records_of=published):
+    def write(recordings, *, records_of=as_published):
         folder = tmp_path / "tfds"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -58,7 +62,7 @@ def write_records(tmp_path):
 
 def test_what_is_imported_is_what_is_converted(kaggle_data, example_recordings, write_records, command, tmp_path):
     data, folder = kaggle_data(), write_records(example_recordings)
-    words = ["--data", data, "--workers", 1, "--test-participants", 3, "--participants", "1,2,3", "--limit", 8]
+    words = ["--data", data, "--workers", 1, "--test-signers", 3, "--signers", "1,2,3", "--limit", 8]
     command(convert, *words, "--output", tmp_path / "converted")
     shutil.rmtree(data / "train_landmarks")
     command(import_tfrecords, *words, "--records", folder, "--output", tmp_path / "imported")
@@ -99,9 +103,9 @@ def test_two_files_of_one_name(kaggle_data, recording, command, tmp_path):
 
 
 def test_a_record_without_frames_is_rejected(kaggle_data, recording, write_records, command, tmp_path):
-    recordings = [recording(1), recording(2, participant_id=2), recording(3, num_frames=0)]
+    recordings = [recording(1), recording(2, signer=2), recording(3, num_frames=0)]
     folder = write_records(recordings)
-    words = ["--data", kaggle_data(recordings), "--records", folder, "--test-participants", 2, "--workers", 1]
+    words = ["--data", kaggle_data(recordings), "--records", folder, "--test-signers", 2, "--workers", 1]
     command(import_tfrecords, *words, "--output", tmp_path / "imported")
     assert Dataset.open(tmp_path / "imported").manifest["rejected"] == {"no_landmarks": 1}
 
@@ -109,11 +113,11 @@ def test_a_record_without_frames_is_rejected(kaggle_data, recording, write_recor
 @pytest.fixture
 def read(kaggle_data, write_records):
     """`read(recordings, written)`: what `written` records are for the metadata of `recordings`, all in one file."""
-    from pipeline import metadata
+    from pipeline.dataset import metadata
 
     def run(recordings, written, **options):
         folder = write_records(written, **options)
-        table = import_tfrecords.by_record_file(metadata.read(kaggle_data(recordings)))
+        table = import_tfrecords.by_record_file(metadata.read(kaggle_data(recordings), TASK.metadata))
         return list(import_tfrecords.read_file(folder / "1.tfrecord", table.by_path["1.tfrecord"]))
 
     return run
@@ -122,7 +126,7 @@ def read(kaggle_data, write_records):
 def test_records_that_are_of_other_data(read, recording):
     first, second, third = (recording(i, phrase) for i, phrase in enumerate(["ab", "cd", "ab"]))
     assert len(read([first, second, third], [first, second, third])) == 3
-    with pytest.raises(UserError, match=r"1\.tfrecord, record 1 has the phrase 'cd', row 1 .*\(sequence 0\) has 'ab'"):
+    with pytest.raises(UserError, match=r"1\.tfrecord, record 1 has the phrase 'cd', row 1 .*\(clip 0\) has 'ab'"):
         read([first, second, third], [second, first, third])
     with pytest.raises(UserError, match=r"has 2, not the 3 records of its rows in the metadata"):
         read([first, second, third], [first, second])
@@ -143,7 +147,7 @@ def test_records_that_are_of_other_data(read, recording):
 )
 def test_records_that_are_none(read, recording, change):
     with pytest.raises(UserError, match=r"1\.tfrecord, record 1 "):
-        read([recording(1)], [recording(1)], records_of=lambda each: change(*published(each)))
+        read([recording(1)], [recording(1)], records_of=lambda each: change(*as_published(each)))
 
 
 def test_missing_files(kaggle_data, write_records, example_recordings, command, tmp_path):

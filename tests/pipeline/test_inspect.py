@@ -1,17 +1,19 @@
 import json
 
+import numpy as np
 import pytest
 
 from pipeline import convert, inspect
-from pipeline.commands import UserError
-from pipeline.runners import Runner
-from pipeline.splits import SplitRule
+from pipeline.beam.runners import Runner
+from pipeline.common.errors import UserError
+from pipeline.dataset.dataset import Dataset
+from pipeline.dataset.splits import SplitRule
 
 
 @pytest.fixture
 def path(kaggle_data, recording, example_recordings, tmp_path):
     data = kaggle_data([*example_recordings, recording(7, "É"), recording(8, "word a", 3)])
-    convert.convert(data, tmp_path / "dataset", SplitRule(test_participants=(3,)), num_shards=2, runner=Runner())
+    convert.convert(data, tmp_path / "dataset", SplitRule(test_signers=(3,)), num_shards=2, runner=Runner())
     return tmp_path / "dataset"
 
 
@@ -30,27 +32,28 @@ def test_what_a_data_set_holds(path, said):
     lines = [" ".join(line.split()) for line in text.splitlines()]
     for line in (
         "train validation test",
-        "sequences 9 0 4",
+        "clips 9 0 4",
         "signers 3 0 1",
         "frames: max 7 5",
         "of train 9 0 4",
-        "signers of train (sequences): 1 (3), 2 (3), 4 (3)",
-        "train and test share 0 signers, 0 sequences, 1 phrases: those of 1 of the 4 test sequences",
+        "signers of train (clips): 1 (3), 2 (3), 4 (3)",
+        "train and test share 0 signers, 0 clips, 1 labels: those of 1 of the 4 test clips",
         "14 read = 13 written + 1 rejected",
         "rejected: 1 unknown_characters (listed in rejected.jsonl)",
     ):
         assert line in lines
-    assert "isa-l" in text
+    assert f"records {Dataset.open(path).fingerprint}" in lines
+    assert f"numpy {np.__version__}" in text
 
 
 def test_a_record(path, said):
     text = said(path, "--record", 104)
-    assert text.startswith("sequence 104 in train-0000")
-    assert "signer 1, 10 characters: 'word abcde'\n7 frames: " in text
+    assert text.startswith("clip 104 in train-0000")
+    assert "signer 1, 10 characters: 'word abcde'\n7 frames, 0 without a hand; it does not pass the rule" in text
     assert "left hand  100.0% seen, x " in text
-    with pytest.raises(UserError, match=r"sequence 7 was rejected: .*unknown_characters"):
+    with pytest.raises(UserError, match=r"clip 7 was rejected: .*unknown_characters"):
         said(path, "--record", 7)
-    with pytest.raises(UserError, match="has no sequence 999, and rejected none"):
+    with pytest.raises(UserError, match="has no clip 999, and rejected none"):
         said(path, "--record", 999)
 
 
@@ -81,11 +84,11 @@ def test_verify_tells_what_is_to_be_made_again(path, said, capsys, damage, delet
     with pytest.raises(SystemExit):
         said(path, "--verify")
     advice = capsys.readouterr().out.splitlines()[-2]
-    assert advice == f"to mend it, delete {deleted.format(path=path)}, and run again what made it:"
+    assert advice == f"to repair it, delete {deleted.format(path=path)}, and run again what made it:"
 
 
 def test_other_directories(path, said, tmp_path):
-    from pipeline import directories
+    from pipeline.common import directories
 
     request = directories.Request("model", {"run": "abc", "many": list(range(99))})
     directories.prepare(tmp_path / "model", request)
@@ -100,9 +103,19 @@ def test_other_directories(path, said, tmp_path):
         said(tmp_path / "nowhere")
 
 
-def test_a_data_set_of_an_earlier_version(path, said):
-    manifest = json.loads((path / "manifest.json").read_text())
-    del manifest["overlap"]
-    (path / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(UserError, match="tells nothing of 'overlap': an earlier version"):
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"overlap": None}, r"manifest\.json is damaged \('overlap'\): delete .* and make it again"),
+        (
+            {"schema_version": 1},
+            r"is a dataset of another version .* \(schema version 1, this one has 2\)",
+        ),
+    ],
+)
+def test_a_data_set_that_is_damaged_or_of_an_earlier_version(path, said, changes, message):
+    manifest = json.loads((path / "manifest.json").read_text()) | changes
+    kept = {name: value for name, value in manifest.items() if value is not None}
+    (path / "manifest.json").write_text(json.dumps(kept))
+    with pytest.raises(UserError, match=message):
         said(path)

@@ -8,12 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import synthesize, vocabulary
-from pipeline.commands import UserError
-from pipeline.synthesis.plan import plan_sequences
+from pipeline import synthesize
+from pipeline.common.errors import UserError
+from pipeline.synthesis.plan import plan_clips
 from pipeline.synthesis.tracker import POINT_COLUMNS
+from pipeline.tasks.fingerspelling import CHARACTER_TO_INDEX, Fingerspelling
 
-SMALL = {"sequences": 12, "signers": 3, "files": 2, "spoiled_share": 0.25, "seed": 7}
+SMALL = {"clips": 12, "signers": 3, "files": 2, "spoiled_share": 0.25, "seed": 7}
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +48,11 @@ def test_schema_is_that_of_the_kaggle_files(folder):
 def test_files_and_metadata_agree(folder):
     rows = _rows(folder / "train.csv")
     assert list(rows[0]) == ["path", "file_id", "sequence_id", "participant_id", "phrase"]
-    assert len({row["sequence_id"] for row in rows}) == SMALL["sequences"]
+    assert len({row["sequence_id"] for row in rows}) == SMALL["clips"]
     assert {row["participant_id"] for row in rows} == {"0", "1", "2"}
     for row in rows:
         assert row["path"] == f"train_landmarks/{row['file_id']}.parquet"
-        vocabulary.encode(row["phrase"])
+        assert Fingerspelling().label_fault(row["phrase"]) is None
     found = {}
     for path in (folder / "train_landmarks").iterdir():
         table = pq.read_table(path, columns=["sequence_id", "frame", "x_left_hand_0"])
@@ -65,13 +66,13 @@ def test_files_and_metadata_agree(folder):
         assert not np.isnan(table["x_left_hand_0"].drop_null().to_numpy()).any()
     assert found == {row["sequence_id"]: row["file_id"] for row in rows}
     index = json.loads((folder / "character_to_prediction_index.json").read_text())
-    assert index == vocabulary.CHARACTER_TO_INDEX
+    assert index == CHARACTER_TO_INDEX
 
 
 def test_the_spoiled_list(folder):
     spoiled = {row["sequence_id"]: row["kind"] for row in _rows(folder / "planted_corruption.csv")}
     assert sorted(spoiled.values()) == ["accidental_tap", "truncated", "wrong_phrase"]
-    assert {str(each.sequence_id): each.spoiled for each in plan_sequences(**SMALL) if each.spoiled} == spoiled
+    assert {str(each.sequence_id): each.spoiled for each in plan_clips(**SMALL) if each.spoiled} == spoiled
 
 
 def test_the_same_arguments_give_the_same_bytes(folder, tmp_path):
@@ -118,7 +119,7 @@ def test_a_complete_folder_is_left_alone_and_other_content_refused(folder, tmp_p
 
 
 def test_the_command(folder):
-    command = [sys.executable, "-m", "pipeline.synthesize", "--output", str(folder), "--sequences", "12"]
+    command = [sys.executable, "-m", "pipeline.synthesize", "--output", str(folder), "--clips", "12"]
     command += ["--signers", "3", "--files", "2", "--spoiled-share", "0.25", "--seed", "7"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == f"{folder} is already complete\n"

@@ -20,7 +20,16 @@ def launch(tmp_path):
     """`launch(script, *words, gpus)`: what a launcher of a copy of the project runs on a machine with as many GPUs."""
     for place in ("scripts", "tools"):
         (tmp_path / place).mkdir()
-    for name in ("train_gpu", "train_tpu", "train_device.sh", "run_pipeline", "environment.sh", "venv.sh", "doctor"):
+    for name in (
+        "train_gpu",
+        "train_tpu",
+        "train_device.sh",
+        "run_pipeline",
+        "environment.sh",
+        "venv.sh",
+        "doctor",
+        "constraints.txt",
+    ):
         (tmp_path / "scripts" / name).write_bytes((ROOT / "scripts" / name).read_bytes())
     (tmp_path / "setup.py").write_bytes((ROOT / "setup.py").read_bytes())
 
@@ -40,7 +49,8 @@ def launch(tmp_path):
 
 
 def installs(extra):
-    return f"python -m pip install --quiet --disable-pip-version-check -e ROOT[{extra},cloud]"
+    pip = "python -m pip install --quiet --disable-pip-version-check -c ROOT/scripts/constraints.txt"
+    return f"{pip} -e ROOT[{extra},cloud]"
 
 
 @pytest.mark.parametrize(
@@ -63,9 +73,9 @@ def test_installs_once_then_trains(launch, script, options, extra, device):
 
 @pytest.mark.parametrize("python", [{}, {"PYTHON": "python3.99"}])
 def test_the_environment_is_made_by_the_python_that_is_named(launch, python):
-    doctor = "python ROOT/scripts/doctor.py"
+    doctor = "python -m scripts.doctor"
     assert launch("doctor", **python) == [doctor]  # installs nothing
-    run = "python ROOT/scripts/run_pipeline.py --data DATA"
+    run = "python -m scripts.run_pipeline --data DATA"
     install = installs("beam,train-cpu,inference,plot,test").replace(",cloud]", "]")
     assert launch("run_pipeline", "--data", "DATA", **python) == [install, run]
     assert launch("run_pipeline", "--data", "DATA") == [run]

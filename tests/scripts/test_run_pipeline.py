@@ -10,13 +10,13 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-SCRIPT = ROOT / "scripts" / "run_pipeline.py"
+SCRIPT = ("-m", "scripts.run_pipeline")
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess:
+def run(*arguments: object) -> subprocess.CompletedProcess:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, env=environment
+        [sys.executable, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=False, env=environment
     )
 
 
@@ -34,17 +34,17 @@ def files(directory: pathlib.Path) -> dict[str, int]:
 def test_whole_path_from_bucket_to_bucket(emulator, tmp_path):
     """Every command, in processes of its own, with gs:// paths alone."""
     data, output = emulator.bucket() / "data", emulator.bucket() / "out"
-    toy = ("data.validation_phrase_share=0.3", "network.width=8", "optimizer.epochs=2", "optimizer.batch_size=2")
+    toy = ("data.validation_share=0.3", "encoder.width=8", "optimizer.epochs=2", "optimizer.batch_size=2")
     for command in (
-        ["-m", "pipeline.synthesize", "--output", str(data), "--sequences", "40", "--signers", "4", "--files", "2"],
-        [str(SCRIPT), "--data", str(data), "--output", str(output), "--truth", str(data / "planted_corruption.csv")]
+        ["-m", "pipeline.synthesize", "--output", data, "--clips", "40", "--signers", "4", "--files", "2"],
+        [*SCRIPT, "--data", data, "--output", output, "--truth", data / "planted_corruption.csv"]
         + [word for setting in toy for word in ("--set", setting)],
-        ["-m", "inference.recognize", str(data / "train_landmarks"), "--model", str(output / "model")],
+        ["-m", "inference.recognize", data / "train_landmarks", "--model", output / "model"],
     ):
         done = run(*command)
         assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 40
-    assert json.loads((output / "report.json").read_text("utf-8"))["sequences"]["read"] == 40
+    assert json.loads((output / "report.json").read_text("utf-8"))["clips"]["read"] == 40
     assert "score on test signers" in (output / "report.txt").read_text("utf-8")
     for run_ in ("base", "final"):
         assert len((output / run_ / "history.csv").read_text("utf-8").splitlines()) == 1 + 2
@@ -56,27 +56,25 @@ def test_whole_path_from_bucket_to_bucket(emulator, tmp_path):
 @pytest.mark.parametrize("folds", [1, 2])
 def test_whole_path_then_nothing_to_do(tmp_path, folds):
     data, output = tmp_path / "data", tmp_path / "out"
-    made = run(
-        "-m", "pipeline.synthesize", "--output", str(data), "--sequences", "80", "--signers", "4", "--files", "2"
-    )
+    made = run("-m", "pipeline.synthesize", "--output", data, "--clips", "80", "--signers", "4", "--files", "2")
     assert made.returncode == 0, made.stderr
     truth = data / "planted_corruption.csv"
-    command = [str(SCRIPT), "--data", str(data), "--output", str(output), "--truth", str(truth)]
-    toy = ("network.width=16", "network.blocks=1", "optimizer.epochs=1", "optimizer.batch_size=4")
-    toy += ("data.validation_phrase_share=0.2",)  # a twentieth of so few phrases may be none
+    command = [*SCRIPT, "--data", data, "--output", output, "--truth", truth]
+    toy = ("encoder.width=16", "encoder.blocks=1", "optimizer.epochs=1", "optimizer.batch_size=4")
+    toy += ("data.validation_share=0.2",)  # a twentieth of so few labels may be none
     command += [word for setting in toy for word in ("--set", setting)]
     command += ["--folds", str(folds)] if folds > 1 else []
 
     first = run(*command)
     assert first.returncode == 0, first.stderr
     report = json.loads((output / "report.json").read_text())
-    assert report["sequences"]["read"] == 80
-    assert sum(report["sequences"]["splits"].values()) + report["sequences"]["rejected"] == 80
-    judged = sum(kind["sequences"] for kind in report["filter"].values())
-    assert judged == sum(n for split, n in report["sequences"]["splits"].items() if split != "test")
+    assert report["clips"]["read"] == 80
+    assert sum(report["clips"]["splits"].values()) + report["clips"]["rejected"] == 80
+    judged = sum(kind["clips"] for kind in report["filter"].values())
+    assert judged == sum(n for split, n in report["clips"]["splits"].items() if split != "test")
     assert len(report["examples"]) == 10
     assert set(report["score"]) == {"all", "unspoiled"}
-    assert report["score"]["unspoiled"]["sequences"] < report["score"]["all"]["sequences"]
+    assert report["score"]["unspoiled"]["clips"] < report["score"]["all"]["clips"]
     low, high = report["score"]["all"]["base"]["interval"]
     assert low <= report["score"]["all"]["base"]["score"] <= high
     assert 0 <= report["score"]["all"]["comparison"]["probability_of_improvement"] <= 1
@@ -85,7 +83,9 @@ def test_whole_path_then_nothing_to_do(tmp_path, folds):
     before = files(output)
     second = run(*command)
     assert second.returncode == 0, second.stderr
-    assert second.stdout.count("is already complete") == (7 if folds == 1 else 6)
+    complete = [line.split(" is already")[0] for line in second.stdout.splitlines() if "is already complete" in line]
+    assert sorted(complete) == sorted(str(each.parent) for each in output.rglob("manifest.json"))
+    assert len(complete) == (8 if folds == 1 else 9)  # two base models, each in a directory of its own
     with (output / "scores/scores.csv").open(encoding="utf-8", newline="") as table:
         found = {(row["split"], int(row["fold"])) for row in csv.DictReader(table)}
     assert found == {("test", 0)} | {("train", fold) for fold in ([1, 2] if folds > 1 else [0])}

@@ -1,16 +1,25 @@
-"""What the tests of training share: landmarks with gaps, and a tiny model."""
+"""What the tests of training share: landmarks with gaps, a tiny model, and JAX in a process of its own."""
 
+import dataclasses
 import os
 import pathlib
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 
-from pipeline import landmarks as lm
-from pipeline.sequences import Sequence
+from pipeline.dataset.clips import Clip
+from pipeline.tasks.body import POINTS
+from pipeline.tasks.fingerspelling import Fingerspelling
+
+FACE, RIGHT_HAND, LEFT_HAND = (POINTS.groups[name] for name in ("face", "right_hand", "left_hand"))
+
+
+@pytest.fixture(scope="session")
+def task() -> Fingerspelling:
+    return Fingerspelling()
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +28,7 @@ def clip() -> Callable[..., np.ndarray]:
 
     def make(num_frames: int, *missing) -> np.ndarray:
         random = np.random.default_rng(num_frames)
-        landmarks = random.normal(0.4, 0.2, (num_frames, lm.NUM_POINTS, 2)).astype(np.float32)
+        landmarks = random.normal(0.4, 0.2, (num_frames, *POINTS.shape)).astype(np.float32)
         for where in missing:
             landmarks[where] = np.nan
         return landmarks
@@ -32,43 +41,38 @@ def clips(clip) -> dict[str, np.ndarray]:
     """Landmarks of every kind that a data set may hold, by name."""
     return {
         "clean": clip(12),
-        "drop-outs": clip(14, np.s_[2:5, lm.RIGHT_HAND], np.s_[7], np.s_[9:, lm.LEFT_HAND], np.s_[3, 0, 1]),
-        "no face": clip(6, np.s_[:, lm.FACE]),
-        "left hand": clip(8, np.s_[:, lm.RIGHT_HAND], np.s_[3:5, lm.LEFT_HAND]),
-        "no hands": clip(7, np.s_[:, lm.RIGHT_HAND], np.s_[:, lm.LEFT_HAND]),
-        "lip seen once": clip(8, np.s_[1:, lm.CENTRE_POINT]),
+        "drop-outs": clip(14, np.s_[2:5, RIGHT_HAND], np.s_[7], np.s_[9:, LEFT_HAND], np.s_[3, 0, 1]),
+        "no face": clip(6, np.s_[:, FACE]),
+        "left hand": clip(8, np.s_[:, RIGHT_HAND], np.s_[3:5, LEFT_HAND]),
+        "no hands": clip(7, np.s_[:, RIGHT_HAND], np.s_[:, LEFT_HAND]),
+        "lip seen once": clip(8, np.s_[1:, POINTS.centre]),
         "starts and ends missing": clip(9, np.s_[:2], np.s_[-3:]),
         "one frame": clip(1),
         "two frames": clip(2),
         "three frames": clip(3),
         "all missing": clip(5, np.s_[:]),
-        "all in one place": np.full((4, lm.NUM_POINTS, 2), 0.3, np.float32),
+        "all in one place": np.full((4, *POINTS.shape), 0.3, np.float32),
     }
 
 
 @pytest.fixture(scope="session")
-def make_corpus():
+def make_corpus(task):
     """`make_corpus([(frames, label), ...])`: a corpus of noise; ids from 1000 on, three signers in turn."""
-    from training.corpus import Corpus
+    from training.data.corpus import Corpus
+
+    def noise(number: int, num_frames: int) -> np.ndarray:
+        return np.random.default_rng(number).normal(0.5, 0.2, (num_frames, *POINTS.shape)).astype(np.float32)
 
     def make(lengths_and_labels) -> Corpus:
-        return Corpus.read(
-            Sequence(
-                np.random.default_rng(i).normal(0.5, 0.2, (num_frames, lm.NUM_POINTS, 2)).astype(np.float32),
-                label,
-                1000 + i,
-                i % 3,
-                "train",
-            )
-            for i, (num_frames, label) in enumerate(lengths_and_labels)
-        )
+        made = (Clip(noise(i, n), label, 1000 + i, i % 3, "train") for i, (n, label) in enumerate(lengths_and_labels))
+        return Corpus.of_clips(made, task)
 
     return make
 
 
 @pytest.fixture(scope="session")
 def corpus(make_corpus):
-    """45 sequences of 1 to 59 frames."""
+    """45 clips of 1 to 59 frames."""
     random = np.random.default_rng(0)
     return make_corpus([(int(random.integers(1, 60)), "hello world"[: random.integers(1, 12)]) for _ in range(45)])
 
@@ -81,7 +85,7 @@ def pad() -> Callable[..., dict[str, np.ndarray]]:
     """
 
     def make(clips: list[np.ndarray], num_frames: int, content: float | str = 0.0) -> dict[str, np.ndarray]:
-        shape = (len(clips), num_frames, lm.NUM_POINTS, 2)
+        shape = (len(clips), num_frames, *POINTS.shape)
         if content == "noise":
             landmarks = np.random.default_rng(num_frames).normal(3, 50, shape).astype(np.float32)
         else:
@@ -94,36 +98,75 @@ def pad() -> Callable[..., dict[str, np.ndarray]]:
 
 
 @pytest.fixture(scope="session")
-def tiny_network():
-    """Two blocks without dropout."""
+def tiny_config():
+    """Two blocks without dropout, and the shape of the hand."""
     from training import config as cfg
+    from training.network.encoders import Published
 
-    return cfg.Network(
-        hand_shape=True, width=8, blocks=2, heads=2, dropout=0.0, attention_dropout=0.0, late_dropout=0.0
+    return cfg.Config(
+        features=cfg.Features(hand_shape=True),
+        encoder=Published(width=8, blocks=2, heads=2, dropout=0.0, attention_dropout=0.0),
+        head=cfg.Head(dropout=0.0),
     )
 
 
 @pytest.fixture(scope="session")
-def tiny_recogniser(tiny_network):
-    """A `Recogniser` of that size, every weight and the feature statistics random."""
-    from training.model import Recogniser
+def tiny_model(tiny_config, task):
+    """A `Model` of that size, every weight and the feature statistics random."""
+    from training.network.model import Model
 
     random = np.random.default_rng(1)
-    model = Recogniser(tiny_network, random.normal(0, 0.1, 600), random.uniform(0.5, 2, 600))
+    model = Model(tiny_config, task, random.normal(0, 0.1, 600), random.uniform(0.5, 2, 600))
     model.build()
-    randomise(model.network)
-    model.compile(jit_compile=False)
-    return model
-
-
-def randomise(network) -> None:
-    """Gives every weight a random value; variances stay positive, the rate of late dropout 0."""
-    random = np.random.default_rng(2)
-    for v in network.weights:
+    for v in model.weights:  # variances stay positive, the rate of late dropout 0
         if v.name in ("gamma", "moving_variance"):
             v.assign(random.uniform(0.5, 1.5, v.shape))
         elif v.name != "rate":
             v.assign(random.normal(0, 0.3, v.shape))
+    model.compile(jit_compile=False)
+    return model
+
+
+@pytest.fixture
+def halving_encoder() -> Iterator[type]:
+    """Settings of an encoder that gives half as many frames as it gets, rounded up; `ENCODERS` names it meanwhile."""
+    import keras
+    from keras import ops
+
+    from training.network.encoders import ENCODERS, EncoderSettings
+    from training.network.layers import MaskedLayer
+    from training.settings import setting
+
+    class Layer(MaskedLayer):
+        def __init__(self, width: int, **kwargs):
+            super().__init__(**kwargs)
+            self.width = width
+            self.dense = keras.layers.Dense(width, activation="tanh", name="dense")
+
+        def build(self, features_shape):
+            self.dense.build((*features_shape[:-1], 2 * features_shape[-1]))
+
+        def call(self, features, mask, training=False):
+            features = ops.where(mask[:, :, None], features, 0.0)
+            even = ops.shape(features)[1] % 2
+            features, mask = ops.pad(features, ((0, 0), (0, even), (0, 0))), ops.pad(mask, ((0, 0), (0, even)))
+            return self.dense(ops.concatenate([features[:, ::2], features[:, 1::2]], axis=-1)), mask[:, ::2]
+
+    @dataclasses.dataclass(frozen=True)
+    class Halving(EncoderSettings):
+        name = "halving"
+
+        width: int = setting(6, "channels", at_least=1)
+
+        def make(self):
+            return Layer(self.width, name="encoder")
+
+        def frames(self, num_frames):
+            return (num_frames + 1) // 2
+
+    ENCODERS[Halving.name] = Halving
+    yield Halving
+    del ENCODERS[Halving.name]
 
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -168,10 +211,11 @@ assert sys.modules["tensorflow"] is None
 
 
 @pytest.fixture(scope="session")
-def toy_scores(toy_run, toy_dataset, command):
+def toy_scores(toy_run, toy_dataset, command, made_once) -> pathlib.Path:
     """Directory of the toy run's scores of the toy data set. Shared: read it, do not change it."""
     from training import score
 
-    output = toy_run.parent / "scores"
-    command(score, "--run", toy_run, "--dataset", toy_dataset, "--output", output)
-    return output
+    return made_once(
+        "toy-scores",
+        lambda folder: command(score, "--run", toy_run, "--dataset", toy_dataset, "--output", folder),
+    )

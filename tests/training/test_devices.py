@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -6,12 +7,12 @@ import sys
 import numpy as np
 import pytest
 
-from pipeline import scoring
-from pipeline.commands import UserError
-from pipeline.dataset import Dataset
-from pipeline.storage import path
+from pipeline.common.errors import UserError
+from pipeline.dataset.dataset import Dataset
 from training import devices, runs
-from training.recognition import recognise
+from training.data.corpus import Corpus
+from training.data.holdout import Holdout
+from training.predict import predict
 from training.runs import Run
 
 
@@ -101,6 +102,24 @@ def test_the_gpus_that_the_driver_finds(monkeypatch, tmp_path, visible, count):
     assert devices._num_gpus() == count
 
 
+@pytest.mark.parametrize(
+    ("gpus", "tpu", "installed", "words"),
+    [
+        (0, False, [], "none; training uses the CPU (tensorflow)"),
+        (1, False, [], "NVIDIA GPUs: 1; training uses one GPU (tensorflow)"),
+        (4, False, [CUDA], "NVIDIA GPUs: 4; training uses all GPUs (jax)"),
+        (0, True, ["jax", "libtpu"], "a TPU; training uses the TPU (jax)"),
+    ],
+)
+def test_what_there_is_in_words(monkeypatch, gpus, tpu, installed, words):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(devices, "_num_gpus", lambda: gpus)
+    monkeypatch.setattr(devices, "_tpu_is_here", lambda: tpu)
+    monkeypatch.setattr(devices, "_is_installed", installed.__contains__)
+    assert devices.describe() == words
+
+
 def test_keras_imported_too_early_is_the_programs_mistake(monkeypatch):
     monkeypatch.setattr(devices, "environment", lambda *_, **__: {"KERAS_BACKEND": "jax"})
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
@@ -108,11 +127,11 @@ def test_keras_imported_too_early_is_the_programs_mistake(monkeypatch):
         devices.use("cpu")
 
 
-def test_tensorflow_pads_to_the_longest_sequence():
+def test_tensorflow_pads_to_the_longest_clip():
     assert devices.pad_to(380) is None
     assert (devices.compiled(), devices.count()) == (False, 1)
     batch = {"num_frames": np.ones(3)}
-    assert devices.spread(batch) is batch
+    assert devices.share(batch) is batch
 
 
 def trained_under_jax(dataset, output, settings, environment, program=("-m", "training.train")):
@@ -123,57 +142,72 @@ def trained_under_jax(dataset, output, settings, environment, program=("-m", "tr
 
 
 @pytest.fixture(scope="module")
-def jax_runs(toy_dataset, toy_settings, jax_environment):
+def jax_runs(toy_dataset, toy_settings, jax_environment, made_once):
     """Runs on one and on four devices, by their number, and what each said."""
-    outputs = {n: toy_dataset.parent / f"jax{n}" for n in (1, 4)}
-    processes = {
-        n: trained_under_jax(toy_dataset, output, toy_settings, jax_environment(n)) for n, output in outputs.items()
-    }
-    said = {n: process.communicate()[1] for n, process in processes.items()}
-    assert not any(process.returncode for process in processes.values()), said
-    return outputs, said
+
+    def make(folder):
+        folder.mkdir()
+        processes = {
+            n: trained_under_jax(toy_dataset, folder / str(n), toy_settings, jax_environment(n)) for n in (1, 4)
+        }
+        said = {n: process.communicate()[1] for n, process in processes.items()}
+        assert not any(process.returncode for process in processes.values()), said
+        for n, text in said.items():
+            (folder / f"{n}.txt").write_text(text)
+
+    folder = made_once("jax-runs", make)
+    return {n: folder / str(n) for n in (1, 4)}, {n: (folder / f"{n}.txt").read_text() for n in (1, 4)}
+
+
+def read(path):
+    """Arrays, and the note."""
+    with np.load(path) as saved:
+        arrays = dict(saved)
+    return arrays, json.loads(str(arrays.pop("note")))
 
 
 def test_four_devices_train_as_one(jax_runs):
     outputs, said = jax_runs
     assert "JAX computes on 1 CPU device\n" in said[1]
     assert "JAX computes on 4 CPU devices\n" in said[4]
-    one, four = (np.load(output / runs.CHECKPOINT) for output in outputs.values())
-    assert one.files == four.files
-    assert one["run"] == four["run"]
-    for name in set(one.files) - {"run"}:
-        np.testing.assert_allclose(four[name], one[name], rtol=1e-4, atol=1e-5, err_msg=name)
-    assert any(np.abs(one[name]).max() > 1e-3 for name in one.files if name.endswith("momentum"))
-    one, four = (runs.read_history(path(output) / runs.HISTORY) for output in outputs.values())
-    assert [row["loss"] for row in four] == pytest.approx([row["loss"] for row in one], rel=1e-5)
-    assert [row["validation_score"] for row in four] == [row["validation_score"] for row in one]
+    (one, told), (four, told_of_four) = (read(output / runs.CHECKPOINT) for output in outputs.values())
+    assert one.keys() == four.keys()
+    assert told["run"] == told_of_four["run"]
+    for name, array in one.items():
+        np.testing.assert_allclose(four[name], array, rtol=1e-4, atol=1e-5, err_msg=name)
+    assert any(np.abs(array).max() > 1e-3 for name, array in one.items() if name.endswith("momentum"))
+    histories = [told["history"], told_of_four["history"]]
+    losses, scores = ([[row[name] for row in rows] for rows in histories] for name in ("loss", "validation_score"))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    assert scores[1] == scores[0]
+    assert [Run.open(output).manifest["devices"] for output in outputs.values()] == [1, 4]
 
 
 # Tells how far each checkpoint is, in epochs and steps; the process kills itself after the one that DIE_AFTER names.
 TELLING = """
 import os, signal, sys
 import numpy as np
-from pipeline import commands
+from pipeline.common import errors
 from training import checkpoint, runs, train
 
-def save_and_tell(path, *arguments, **options):
-    save(path, *arguments, **options)
+def save_and_tell(path, *arguments):
+    save(path, *arguments)
     if path.name == runs.CHECKPOINT:
         with np.load(path) as saved:
-            done = [int(saved[name]) for name in saved.files if "s_done." in name]
+            done = [int(saved[name]) for name in saved.files if name.endswith("s_done")]
         print("saved", done, file=sys.stderr, flush=True)
         if str(done) == os.environ.get("DIE_AFTER"):
             os.kill(os.getpid(), signal.SIGKILL)
 
 save, checkpoint.save = checkpoint.save, save_and_tell
-commands.run(train.main)
+errors.run(train.main)
 """
 
 
 def test_under_jax_too_a_continued_run_ends_as_an_uninterrupted_one(
-    jax_runs, toy_dataset, toy_settings, jax_environment
+    jax_runs, toy_dataset, toy_settings, jax_environment, tmp_path
 ):
-    output = toy_dataset.parent / "jax-continued"
+    output = tmp_path / "run"
     for dies, status in (({"DIE_AFTER": "[0, 2]"}, -signal.SIGKILL), ({}, 0)):
         environment = jax_environment(1) | dies
         process = trained_under_jax(toy_dataset, output, toy_settings, environment, program=("-c", TELLING))
@@ -183,23 +217,25 @@ def test_under_jax_too_a_continued_run_ends_as_an_uninterrupted_one(
         assert [line in said for line in ("saved [0, 1]", "saved [0, 2]", "saved [2, 0]")] == [dies != {}] * 2 + [
             not dies
         ]
-    for name in (runs.CHECKPOINT, runs.BEST):
-        with np.load(output / name) as found, np.load(jax_runs[0][1] / name) as expected:
-            assert found.files == expected.files
-            for array in expected.files:
-                np.testing.assert_array_equal(found[array], expected[array], err_msg=array)
+    expected_run = jax_runs[0][1]
+    for name in (runs.CHECKPOINT, Run.open(expected_run).manifest["weights"]):
+        (found, _), (expected, _) = read(output / name), read(expected_run / name)
+        assert found.keys() == expected.keys()
+        for array in expected:
+            np.testing.assert_array_equal(found[array], expected[array], err_msg=array)
 
 
-def test_tensorflow_recognises_with_weights_trained_under_jax(jax_runs, toy_dataset):
-    """The same texts, by their score."""
-    from training.trainer import _split
-
-    run = Run.open(path(jax_runs[0][4]))
-    _, validation, _ = _split(Dataset.open(path(toy_dataset)), run.config)
+def test_tensorflow_predicts_with_weights_trained_under_jax(jax_runs, toy_dataset):
+    """The same labels, by their score."""
+    run, dataset = Run.open(jax_runs[0][4]), Dataset.open(toy_dataset)
+    holdout = Holdout.of(dataset, run.config.data)
+    known = {each.sequence_id: each for each in dataset.clips(holdout.validation_split)}
+    validation = Corpus.read(holdout.read_validation(dataset), known, dataset.task)
     assert len(validation) % 32  # the last batch is not full
-    texts = recognise(run.load_model(), validation, max_frames=run.config.data.max_frames)
-    score = scoring.pooled_score(zip(validation.texts, texts, strict=True))
-    assert score == pytest.approx(run.manifest["best_score"])
+    predictions = predict(run.load_model(), validation, max_frames=run.config.data.max_frames)
+    labels = [each.label for each in validation.clips]
+    errors = sum(map(dataset.task.errors, labels, predictions))
+    assert 1 - errors / sum(map(len, labels)) == pytest.approx(run.manifest["best_score"])
 
 
 def test_devices_share_a_batch_evenly(monkeypatch):

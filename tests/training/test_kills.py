@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 
 from training import runs
+from training.runs import Run
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Reads how to run a command, runs it in a process of its own, and says how it ended. That process has TensorFlow
-# imported already. It kills itself where it has written so many bytes of checkpoints, or so many seconds after it
-# began to write the first.
+# imported already. It kills itself where it has written so many bytes of checkpoints and best weights, or so many
+# seconds after it began to write the first.
 SERVER = """
 import io, json, os, pathlib, signal, sys, threading
-import training.augment, training.model, training.trainer
-from pipeline import commands
+import training.data.augment, training.network.layers, training.trainer
+from pipeline.common import errors
 from training import checkpoint, train
 
 def die():
@@ -39,18 +40,18 @@ class Killing(io.FileIO):
         return super().write(data)
 
 def opened(path, mode="r", **options):
-    if mode == "wb" and path.name.startswith(".checkpoint.npz."):
+    if mode == "wb" and path.name.startswith((".checkpoint.npz.", ".best-")):
         return io.BufferedWriter(Killing(path, mode))
     return original_open(path, mode, **options)
 
-def save(*arguments, **options):
+def save(*arguments):
     timer.start() if not timer.ident else None
-    original_save(*arguments, **options)
+    original_save(*arguments)
 
 original_open, original_save = pathlib.Path.open, checkpoint.save
 if sys.argv[1] == "light":  # traced in a few seconds
-    training.model.KERNELS = ()
-    training.augment.augment = lambda landmarks, config, seed: landmarks
+    training.network.layers.KERNELS = ()
+    training.data.augment.augment = lambda landmarks, points, config, random: landmarks
 for line in sys.stdin:
     task = json.loads(line)
     child = os.fork()
@@ -63,7 +64,7 @@ for line in sys.stdin:
             timer = threading.Timer(task["seconds"], die)
             timer.daemon, checkpoint.save = True, save
         sys.argv = ["train", *task["words"]]
-        commands.run(train.main)
+        errors.run(train.main)
         sys.stdout.flush()
         os._exit(0)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
@@ -85,22 +86,26 @@ def server(weight, log):
         process.stdin.close()
 
 
-def arrays(path):
+def read(path):
+    """Arrays; and the note, but for how long an epoch took."""
     with np.load(path) as saved:
-        return dict(saved)
+        arrays = dict(saved)
+    note = json.loads(str(arrays.pop("note")))
+    for row in note.get("history", ()):
+        del row["seconds"], row["steps_per_second"]
+    return arrays, note
 
 
 def assert_same(run, expected):
-    for name in (runs.BEST, runs.CHECKPOINT):
-        found, wanted = arrays(run / name), arrays(expected / name)
+    """Also the hash of the best weights, which the checkpoint's note names."""
+    assert {path.name for path in run.rglob("*")} == {path.name for path in expected.rglob("*")}
+    for name in (Run.open(expected).manifest["weights"], runs.CHECKPOINT):
+        (found, note), (wanted, wanted_note) = read(run / name), read(expected / name)
         assert found.keys() == wanted.keys()
         different = [key for key in wanted if not np.array_equal(found[key], wanted[key])]
         assert not different
-    histories = [runs.read_history(each / runs.HISTORY) for each in (run, expected)]
-    for row in (*histories[0], *histories[1]):
-        del row["seconds"]
-    assert histories[0] == histories[1]
-    assert {path.name for path in run.rglob("*")} == {path.name for path in expected.rglob("*")}
+        assert note == wanted_note
+    assert len((run / runs.HISTORY).read_text().splitlines()) == 1 + len(note["history"])
 
 
 @pytest.mark.parametrize(("weight", "kills"), [("light", 5), pytest.param("real", 20, marks=pytest.mark.long)])

@@ -1,49 +1,48 @@
-import pathlib
-import shutil
-import sys
-
 import pytest
 
-from pipeline import directories, processes, score_table, scoring
-from pipeline.dataset import Dataset
-from pipeline.sequences import passes_length_rule
+from pipeline.common import directories
+from pipeline.dataset.dataset import Dataset
+from pipeline.scores import score_table
 from training import score, train
-from training.folds import held_out
-from training.input_pipeline import Corpus
-from training.recognition import recognise
+from training.data.corpus import Corpus
+from training.data.holdout import fold_of
+from training.predict import predict
 from training.runs import Run
 
 
-def test_every_sequence_of_every_split_has_its_row(toy_scores, toy_dataset, toy_run):
+def test_every_clip_of_every_split_has_its_row(toy_scores, toy_dataset, toy_run):
     rows = score_table.read(toy_scores / score_table.FILE_NAME)
     dataset, run = Dataset.open(toy_dataset), Run.open(toy_run)
-    sequences = {each.sequence_id: (split, each) for split in dataset.splits for each in dataset.read(split)}
-    assert rows.keys() == sequences.keys() == set(range(100, 136))
+    clips = {each.sequence_id: (split, each) for split in dataset.splits for each in dataset.read(split)}
+    assert rows.keys() == clips.keys() == set(range(100, 136))
     for sequence_id, row in rows.items():
-        split, each = sequences[sequence_id]
-        assert (row.split, row.participant_id, row.num_frames) == (split, each.participant_id, each.num_frames)
-        assert row.target == each.label
-        assert row.passes_length_rule == passes_length_rule(each.landmarks, each.label)
-        assert row.score == scoring.score(row.target, row.recognised)
-    assert not rows[109].passes_length_rule
+        split, each = clips[sequence_id]
+        assert (row.split, row.signer, row.num_frames) == (split, each.signer, each.num_frames)
+        assert row.label == each.label
+        assert row.plausible == dataset.task.plausible(each.landmarks, each.label)
+        assert row.errors == dataset.task.errors(row.label, row.prediction)
+        assert row.units == len(row.label)
+    assert not rows[109].plausible
     assert {row.fold for row in rows.values()} == {0}
-    learnt = {row.target for row in rows.values() if row.split == "train"}
+    learnt = {row.label for row in rows.values() if row.split == "train"}
     for row in rows.values():
         assert row.known_signer == (row.split == "train")
-        assert row.known_phrase == (row.target in learnt)
-    test = [each for split, each in sequences.values() if split == "test"]
-    texts = recognise(run.load_model(), Corpus.read(test), max_frames=run.config.data.max_frames)
-    assert [rows[each.sequence_id].recognised for each in test] == texts
+        assert row.known_label == (row.label in learnt)
+    test = Corpus.of(dataset, "test")
+    predictions = predict(run.load_model(), test, max_frames=run.config.data.max_frames)
+    assert [rows[each].prediction for each in test.sequence_ids] == predictions
 
 
 def test_the_manifest(toy_scores, toy_dataset):
     manifest = directories.read_manifest(toy_scores, score_table.KIND)
     rows = score_table.read(toy_scores / score_table.FILE_NAME).values()
-    assert manifest["dataset"] == Dataset.open(toy_dataset).fingerprint
-    assert manifest["sequences"] == 36
+    dataset = Dataset.open(toy_dataset)
+    assert (manifest["dataset"], manifest["task"]) == (dataset.fingerprint, dataset.task.as_json())
+    assert b"\r" not in (toy_scores / score_table.FILE_NAME).read_bytes()
+    assert manifest["clips"] == 36
     for split in ("train", "test"):
-        pairs = [(row.target, row.recognised) for row in rows if row.split == split]
-        assert manifest["pooled_score"][split] == pytest.approx(scoring.pooled_score(pairs))
+        errors, units = (sum(getattr(row, name) for row in rows if row.split == split) for name in ("errors", "units"))
+        assert manifest["pooled_score"][split] == pytest.approx(1 - errors / units)
 
 
 def test_a_second_call_finds_it_done(toy_scores, toy_run, toy_dataset, command, capsys):
@@ -74,75 +73,21 @@ def test_each_fold_is_scored_by_the_run_that_left_it_out(out_of_fold, fold_runs,
     rows = score_table.read(out_of_fold / score_table.FILE_NAME)
     dataset, runs = Dataset.open(toy_dataset), [Run.open(run) for run in fold_runs]
     assert rows.keys() == set(range(100, 136))
-    left_out = [held_out(dataset, run.config.data) for run in runs]
-    assert {i for i, row in rows.items() if row.fold == 1} == left_out[0]
-    assert {i for i, row in rows.items() if row.fold == 2} == left_out[1]
+    fold = fold_of(dataset, runs[0].config.data)
+    assert {i: row.fold for i, row in rows.items() if row.split == "train"} == fold
+    assert {row.fold for row in rows.values() if row.split != "train"} == {0}
     for split in ("train", "test"):
-        corpus = Corpus.read(dataset.read(split))
-        texts = [recognise(run.load_model(), corpus, max_frames=run.config.data.max_frames) for run in runs]
-        assert texts[0] != texts[1]
-        for i, sequence_id in enumerate(corpus.sequence_ids.tolist()):
+        corpus = Corpus.of(dataset, split)
+        predictions = [predict(run.load_model(), corpus, max_frames=run.config.data.max_frames) for run in runs]
+        assert predictions[0] != predictions[1]
+        for i, sequence_id in enumerate(corpus.sequence_ids):
             row = rows[sequence_id]
-            by = row.fold - 1 if split == "train" else 0  # the first scores what none has learnt
-            assert row.recognised == texts[by][i]
-            learnt = [each for each in dataset.written("train") if each.sequence_id not in left_out[by]]
-            assert row.known_signer == (row.participant_id in {each.participant_id for each in learnt})
-            assert row.known_phrase == (row.target in {each.label for each in learnt})
+            by = row.fold if split == "train" else 1  # the first scores what none has learnt
+            assert row.prediction == predictions[by - 1][i]
+            learnt = [each for each in dataset.clips("train") if fold[each.sequence_id] != by]
+            assert row.known_signer == (row.signer in {each.signer for each in learnt})
+            assert row.known_label == (row.label in {each.label for each in learnt})
     assert not any(row.known_signer for row in rows.values())
     manifest = directories.read_manifest(out_of_fold, score_table.KIND)
     assert manifest["weights_sha256"] == [run.fingerprint for run in runs]
     assert manifest["folds"] == 2
-
-
-@pytest.fixture
-def trained(monkeypatch, command, toy_run, fold_runs):
-    """`training.score` finds the models that it wants already trained. The commands it gives for them."""
-    runs = {"run-1-of-1": toy_run, "run-1-of-2": fold_runs[0], "run-2-of-2": fold_runs[1]}
-    started = []
-
-    def call(words):
-        assert words[:3] == [sys.executable, "-m", "training.train"]
-        output = pathlib.Path(words[-1])
-        shutil.copytree(runs[output.name], output, dirs_exist_ok=True)
-        started.append(words[3:])
-        command(train, *words[3:])  # refuses a run with other settings
-        return 0
-
-    monkeypatch.setattr(processes, "call", call)
-    return started
-
-
-def test_folds_are_trained_and_scored(
-    trained, out_of_fold, toy_dataset, toy_settings, command, tmp_path, capsys, monkeypatch
-):
-    """As by hand; and where it was interrupted, it goes on."""
-    words = ["--folds", 2, "--dataset", toy_dataset, "--output", tmp_path / "o", *toy_settings]
-    train_model = processes.call
-    with monkeypatch.context() as patch, pytest.raises(SystemExit, match="130"):
-        patch.setattr(processes, "call", lambda words: 130 if trained else train_model(words))
-        command(score, *words)
-    assert len(trained) == 1
-    command(score, *words)
-    assert len(trained) == 3
-    tables = [(directory / score_table.FILE_NAME).read_text("utf-8") for directory in (tmp_path / "o", out_of_fold)]
-    assert tables[0] == tables[1]
-    capsys.readouterr()
-    command(score, *words)
-    assert "o is already complete" in capsys.readouterr().out
-    assert len(trained) == 3
-
-
-def test_one_fold_is_in_sample(trained, toy_scores, toy_dataset, toy_settings, command, tmp_path):
-    command(score, "--folds", 1, "--dataset", toy_dataset, "--output", tmp_path / "o", *toy_settings)
-    assert len(trained) == 1
-    tables = [(directory / score_table.FILE_NAME).read_text("utf-8") for directory in (tmp_path / "o", toy_scores)]
-    assert tables[0] == tables[1]
-
-
-@pytest.mark.parametrize("status", [1, 130])
-def test_a_training_that_failed_has_said_why(monkeypatch, toy_dataset, command, tmp_path, status):
-    monkeypatch.setattr(processes, "call", lambda words: status)
-    with pytest.raises(SystemExit) as ended:
-        command(score, "--folds", 2, "--dataset", toy_dataset, "--output", tmp_path / "o")
-    assert ended.value.code == status
-    assert not (tmp_path / "o/manifest.json").exists()

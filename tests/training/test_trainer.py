@@ -6,22 +6,22 @@ import types
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from pipeline import convert
-from pipeline.commands import UserError
-from pipeline.dataset import Dataset
-from pipeline.runners import Runner
-from pipeline.splits import SplitRule
+from pipeline.beam.runners import Runner
+from pipeline.common import directories
+from pipeline.common.errors import UserError
+from pipeline.dataset.dataset import STATISTICS, Dataset
+from pipeline.dataset.splits import SplitRule
 from training import checkpoint, runs
 from training import config as cfg
-from training.callbacks import write_scalars
-from training.input_pipeline import evaluation_batches, plan_epoch
+from training.data.input_pipeline import evaluation_batches, plan_epoch
+from training.network.encoders import Published
 from training.trainer import Trainer, _check_signers
 
 CONFIG = cfg.Config(
-    network=cfg.Network(width=8, blocks=1, heads=2),
-    data=cfg.Data(max_frames=16, validation_phrase_share=0.3),
+    encoder=Published(width=8, blocks=1, heads=2),
+    data=cfg.Data(max_frames=16, validation_share=0.3),
     optimizer=cfg.Optimizer(epochs=10, batch_size=4, learning_rate=0.01, warmup_epochs=2.0, weight_decay=0.1),
 )
 
@@ -43,37 +43,48 @@ def trainer(dataset, tmp_path):
     return Trainer(dataset, CONFIG, tmp_path)
 
 
+def labels_of(corpus):
+    return [each.label for each in corpus.clips]
+
+
 def test_who_trains_and_who_validates(dataset, tmp_path, monkeypatch):
+    """As `Holdout` says; of the test split nothing is read."""
     read = []
     original = Dataset.read
     monkeypatch.setattr(Dataset, "read", lambda self, split: read.append(split) or original(self, split))
     trainer = Trainer(dataset, CONFIG, tmp_path)
     assert set(read) == {"train"}
-    training, validation = set(trainer.training.texts), set(trainer.validation.texts)
+    training, validation = set(labels_of(trainer.training)), set(labels_of(trainer.validation))
     assert training
     assert validation
     assert not training & validation
     assert len(trainer.training) + len(trainer.validation) == dataset.count("train")
-    assert trainer.validation_name == "other phrases of the training signers"
+    assert trainer.validation_words == "other labels of the training signers"
 
 
 def test_a_validation_split_is_used_as_it_is(toy_data, tmp_path):
-    rule = SplitRule(validation_participants=(2,), test_participants=(3,))
+    rule = SplitRule(validation_signers=(2,), test_signers=(3,))
     convert.convert(toy_data, tmp_path / "dataset", rule, num_shards=1, runner=Runner())
     trainer = Trainer(Dataset.open(tmp_path / "dataset"), CONFIG, tmp_path)
-    assert set(trainer.training.participant_ids) == {1}
-    assert set(trainer.validation.participant_ids) == {2}
+    assert set(trainer.training.signers) == {1}
+    assert set(trainer.validation.signers) == {2}
     assert (len(trainer.training), len(trainer.validation)) == (12, 12)
-    assert trainer.validation_name == "other signers"
+
+
+def test_a_fold_that_is_left_out_is_not_there(dataset, tmp_path):
+    trainer = Trainer(dataset, changed(data={"folds": 2, "fold": 1}), tmp_path)
+    (signer,) = {*trainer.training.signers, *trainer.validation.signers}
+    assert len(trainer.training) + len(trainer.validation) == 12
+    assert signer in (1, 2)
 
 
 @pytest.mark.parametrize(
     ("config", "left_out"),
     [
-        (CONFIG, {"refused_by_length_rule": 1, "too_few_frames": 0}),
-        (changed(data={"length_rule": False}), {"refused_by_length_rule": 0, "too_few_frames": 0}),
-        # Of the phrases, those of three characters with a double letter need four frames.
-        (changed(data={"length_rule": False, "max_frames": 3}), {"refused_by_length_rule": 0}),
+        (CONFIG, {"implausible": 1, "too_few_frames": 0}),
+        (changed(data={"plausible_only": False}), {"implausible": 0, "too_few_frames": 0}),
+        # Of the labels, those of three characters with a double letter need four frames.
+        (changed(data={"plausible_only": False, "max_frames": 3}), {"implausible": 0}),
     ],
 )
 def test_what_is_left_out_of_training_is_counted(dataset, tmp_path, config, left_out):
@@ -81,9 +92,9 @@ def test_what_is_left_out_of_training_is_counted(dataset, tmp_path, config, left
     assert trainer.left_out | left_out == trainer.left_out
     assert len(trainer.chosen) == len(trainer.training) - sum(trainer.left_out.values())
     for position in trainer.chosen:
-        phrase = trainer.training.texts[position]
-        repeats = sum(a == b for a, b in itertools.pairwise(phrase))
-        assert len(phrase) + repeats <= min(config.data.max_frames, trainer.training.num_frames[position])
+        label = trainer.training.clips[position].label
+        repeats = sum(a == b for a, b in itertools.pairwise(label))
+        assert len(label) + repeats <= min(config.data.max_frames, trainer.training.num_frames[position])
     if config.data.max_frames == 3:
         assert trainer.left_out["too_few_frames"] > 0
 
@@ -91,19 +102,19 @@ def test_what_is_left_out_of_training_is_counted(dataset, tmp_path, config, left
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (changed(optimizer={"batch_size": 100}), r"\d+ sequences to train on, fewer than a batch \(100\)"),
-        (changed(data={"validation_phrase_share": 0.0}), "no validation sequences: set data.validation_phrase_share"),
+        (changed(optimizer={"batch_size": 100}), r"\d+ clips to train on, fewer than a batch \(100\)"),
+        (changed(data={"validation_share": 0.0}), "no validation clips: set data.validation_share"),
         (
-            changed(data={"validation_phrase_share": 1.0}),
-            "0 sequences to train on.* data.validation_phrase_share lower",
+            changed(data={"validation_share": 1.0}),
+            "0 clips to train on.* data.validation_share lower",
         ),
         (
             changed(data={"max_frames": 1}),
-            "rule refuses 1, and 15 have too few frames.*; set data.length_rule",
+            "1 do not have more than two frames with a hand .* 15 have too few frames.*; set data.plausible_only",
         ),
     ],
 )
-def test_too_few_sequences(dataset, tmp_path, config, message):
+def test_too_few_clips(dataset, tmp_path, config, message):
     with pytest.raises(UserError, match=message) as raised:
         Trainer(dataset, config, tmp_path)
     assert str(dataset.path) in str(raised.value)
@@ -112,12 +123,13 @@ def test_too_few_sequences(dataset, tmp_path, config, message):
 
 def test_a_loss_that_is_no_number_stops_with_step_and_ids(trainer, tmp_path):
     trainer.model.run_eagerly = True
-    bias = trainer.model.network.classifier.bias
+    trainer.epochs_done.assign(4)
+    bias = trainer.model.head.classifier.bias
     with pytest.raises(UserError) as raised:
         trainer.run_epoch(4, lambda: bias.assign(np.full(bias.shape, np.nan)))
-    plan = plan_epoch(trainer.training, trainer.chosen, CONFIG, epoch=4)
+    plan = plan_epoch(trainer.training, trainer.chosen, CONFIG, trainer._fewest_frames, epoch=4)
     ids = ", ".join(str(trainer.training.sequence_ids[position]) for position in plan.positions[1])
-    expected = f"the loss became nan in epoch 5, step 2 of {trainer.steps_per_epoch}; its sequences: {ids}; lower"
+    expected = f"the loss became nan in epoch 5, step 2 of {trainer.steps_per_epoch}; its clips: {ids}; lower"
     assert str(raised.value).startswith(expected)
     assert not (tmp_path / runs.CHECKPOINT).exists()
     # The same where the epoch is continued, from its second step on.
@@ -171,11 +183,11 @@ def fits_at_once(trainer, monkeypatch, during=lambda steps: None):
     """The trainer's epochs take no step; `during` is called with the callback."""
 
     def fit(batches, callbacks, **_):
-        (steps,) = callbacks
-        steps.set_model(trainer.model)
-        during(steps)
-        steps.on_epoch_end(0)
-        return types.SimpleNamespace(history={"loss": [1.0], "sequences_without_loss": [0.0]})
+        callbacks.on_train_begin()
+        callbacks.on_epoch_begin(0)
+        during(callbacks)
+        callbacks.on_epoch_end(0)
+        return types.SimpleNamespace(history={"loss": [1.0], "clips_without_loss": [0.0]})
 
     monkeypatch.setattr(trainer.model, "fit", fit)
 
@@ -183,13 +195,14 @@ def fits_at_once(trainer, monkeypatch, during=lambda steps: None):
 @pytest.fixture
 def light(monkeypatch):
     """A network without convolution units, and no augmentation but resampling: made in a third of the time."""
-    monkeypatch.setattr("training.model.KERNELS", ())
-    monkeypatch.setattr("training.augment.augment", lambda landmarks, config, seed: landmarks)
+    monkeypatch.setattr("training.network.layers.KERNELS", ())
+    monkeypatch.setattr("training.data.augment.augment", lambda landmarks, points, config, random: landmarks)
 
 
 def arrays(path):
+    """But for the note."""
     with np.load(path) as saved:
-        return dict(saved)
+        return {name: saved[name] for name in saved.files if name != "note"}
 
 
 def assert_equal(found, expected):
@@ -197,8 +210,15 @@ def assert_equal(found, expected):
     assert not [name for name in expected if not np.array_equal(found[name], expected[name])]
 
 
-def without_seconds(history):
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in history]
+def without_times(history):
+    return [{name: row[name] for name in row.keys() - {"seconds", "steps_per_second"}} for row in history]
+
+
+def weights_of(trainer):
+    """The file of the best weights, which is the only one."""
+    (file,) = trainer.directory.glob("best-*.npz")
+    assert file.name == trainer.finish()["weights"]
+    return file
 
 
 @pytest.mark.parametrize(("precision", "steps"), [("float32", slice(None)), ("float16", slice(2, 3))])
@@ -207,22 +227,23 @@ def test_restored_at_every_step_it_ends_the_same(dataset, tmp_path, monkeypatch,
 
     In float16, whose optimizer scales the loss, at one.
     """
-    monkeypatch.setattr("training.model.KERNELS", (3,))  # a convolution unit of three: made sooner
-    late = {"late_dropout": 0.5, "late_dropout_epoch": 1}
-    config = changed(network=late, optimizer={"epochs": 2, "ema": 0.7, "warmup_epochs": 1.0, "batch_size": 3})
+    monkeypatch.setattr("training.network.layers.KERNELS", (3,))  # a convolution unit of three: made sooner
+    late = {"dropout": 0.5, "dropout_epoch": 1}
+    config = changed(head=late, optimizer={"epochs": 2, "ema": 0.7, "warmup_epochs": 1.0, "batch_size": 3})
     config = dataclasses.replace(config, precision=precision)
     trainer = Trainer(dataset, config, tmp_path, checkpoint_seconds=0)
-    path, checkpoints, save = tmp_path / runs.CHECKPOINT, [], checkpoint.save
+    path, checkpoints, bests, save = tmp_path / runs.CHECKPOINT, [], [], checkpoint.save
 
     def save_and_keep(file, *arguments, **options):
         save(file, *arguments, **options)
         if file == path:
             checkpoints.append(path.read_bytes())
+            bests.append({each.name: each.read_bytes() for each in tmp_path.glob("best-*.npz")})
 
     def finish():
         for epoch in range(trainer.start_epoch, 2):
             trainer.run_epoch(epoch, lambda: None)
-        return arrays(path), arrays(tmp_path / runs.BEST), without_seconds(runs.read_history(tmp_path / runs.HISTORY))
+        return arrays(path), arrays(weights_of(trainer)), without_times(trainer.history)
 
     with monkeypatch.context() as patched:
         patched.setattr(checkpoint, "save", save_and_keep)
@@ -231,6 +252,8 @@ def test_restored_at_every_step_it_ends_the_same(dataset, tmp_path, monkeypatch,
     assert any("dynamic_scale" in name for name in state) == (precision == "float16")
     for step, kept in list(enumerate(checkpoints, start=1))[steps]:
         path.write_bytes(kept)
+        for name, content in bests[step - 1].items():
+            (tmp_path / name).write_bytes(content)
         if precision == "float16":
             trainer.model.optimizer.dynamic_scale.assign(1.0)
         trainer._restore()
@@ -245,11 +268,11 @@ def test_averages_are_validated_and_kept_but_not_trained_on(dataset, tmp_path, m
     trainer = Trainer(dataset, changed(optimizer={"ema": 0.9}), tmp_path)
     validated = {}
 
-    def recognise(model, corpus, max_frames):
+    def predict(model, corpus, max_frames):
         validated.update({v.path: v.numpy() for v in model.trainable_variables})
-        return corpus.texts
+        return labels_of(corpus)
 
-    monkeypatch.setattr("training.trainer.recognise", recognise)
+    monkeypatch.setattr("training.trainer.predict", predict)
     weights, averages = [], {}
 
     def after_step():  # what the averages should be, in float64; the first step's are its weights
@@ -262,9 +285,9 @@ def test_averages_are_validated_and_kept_but_not_trained_on(dataset, tmp_path, m
         np.testing.assert_array_equal(v, weights[-1][v.path])
         np.testing.assert_allclose(validated[v.path], averages[v.path], atol=1e-6)
     assert any(np.abs(validated[path] - weights[-1][path]).max() > 1e-4 for path in validated)
-    best = list(arrays(tmp_path / runs.BEST).values())
-    for v, value in zip(trainer.model.weights, best, strict=True):
-        np.testing.assert_array_equal(value, validated.get(v.path, v.numpy()))
+    best = arrays(weights_of(trainer))
+    for v in trainer.model.weights:
+        np.testing.assert_array_equal(best[v.path.replace("/", ".")], validated.get(v.path, v.numpy()))
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
@@ -282,8 +305,8 @@ def test_lower_precision(dataset, tmp_path, precision, light):
     found = trainer.model(inputs, training=False)
     difference = np.abs(found - exact.model(inputs, training=False)).max()
     assert 0 < difference < 0.1 < np.abs(expected).max()
-    mean = trainer.model.network.stem_norm.moving_mean.numpy()
-    assert (mean != mean.astype(trainer.model.network.compute_dtype)).any()
+    mean = trainer.model.encoder.stem_norm.moving_mean.numpy()
+    assert (mean != mean.astype(trainer.model.encoder.compute_dtype)).any()
     assert keras.config.dtype_policy().name == "float32"
     trainer.run_epoch(0, lambda: None)
     assert np.isfinite(trainer.history[0]["loss"])
@@ -293,38 +316,27 @@ def test_lower_precision(dataset, tmp_path, precision, light):
     assert trainer.start_step == trainer.steps_per_epoch
 
 
-def test_sequences_without_loss_are_counted(dataset, tmp_path, light):
+def test_clips_without_loss_are_counted(dataset, tmp_path, light):
     """Should any come to it, for what cannot be trained on is not chosen."""
-    trainer = Trainer(dataset, changed(data={"length_rule": False, "max_frames": 3}), tmp_path)
+    trainer = Trainer(dataset, changed(data={"plausible_only": False, "max_frames": 3}), tmp_path)
     fits = set(trainer.chosen)
     trainer.chosen = np.arange(len(trainer.training))
     trainer.steps_per_epoch = len(trainer.chosen) // 4
     trainer.run_epoch(0, lambda: None)
-    plan = plan_epoch(trainer.training, trainer.chosen, trainer.config, epoch=0)
+    plan = plan_epoch(trainer.training, trainer.chosen, trainer.config, trainer._fewest_frames, epoch=0)
     expected = sum(position not in fits for position in plan.positions.ravel())
-    assert trainer.history[0]["sequences_without_loss"] == expected > 0
-
-
-def test_the_log_for_tensorboard(tmp_path):
-    for score in (0.25, 0.5):  # an epoch that is run again replaces its point
-        write_scalars(tmp_path / "logs", 1, {"loss": 2.5, "validation_score": score})
-    write_scalars(tmp_path / "logs", 2, {"loss": 1.5, "validation_score": 0.75})
-    points = [
-        (event.step, value.tag, value.simple_value)
-        for file in sorted((tmp_path / "logs").iterdir())
-        for event in tf.compat.v1.train.summary_iterator(str(file))
-        for value in event.summary.value
-    ]
-    assert points == [(1, "loss", 2.5), (1, "validation_score", 0.5), (2, "loss", 1.5), (2, "validation_score", 0.75)]
+    assert trainer.history[0]["clips_without_loss"] == expected > 0
 
 
 def test_a_checkpoint_when_it_is_time(dataset, tmp_path, monkeypatch):
     clock, saved = [0.0], []
     trainer = Trainer(dataset, CONFIG, tmp_path, checkpoint_seconds=60)
     monkeypatch.setattr("training.trainer.time.monotonic", lambda: clock[0])
-    monkeypatch.setattr("training.trainer.recognise", lambda model, corpus, max_frames: corpus.texts)
+    monkeypatch.setattr("training.trainer.predict", lambda model, corpus, max_frames: labels_of(corpus))
+    keep = checkpoint.save
 
-    def save(path, variables, **_):
+    def save(path, variables, *note):
+        keep(path, variables, *note)
         if path.name == runs.CHECKPOINT:
             saved.append([int(trainer.epochs_done), int(trainer.steps_done)])
 
@@ -346,59 +358,125 @@ def test_signers_in_several_splits(dataset, tmp_path, pair):
     def shared(**rule):
         manifest = copy.deepcopy(dataset.manifest)
         for number, split in enumerate(("train", "validation", "test")):
-            manifest["splits"][split]["participants"] = [number, *([9] if split in pair else [])]
+            manifest["splits"][split]["signers"] = [number, *([9] if split in pair else [])]
         manifest["settings"]["split"] |= rule
         return dataclasses.replace(dataset, manifest=manifest)
 
     with pytest.raises(UserError, match=rf"signer 9 is in {pair[0]} and in {pair[1]}, .* convert with --split-by file"):
         Trainer(shared(), CONFIG, tmp_path)
-    for asked_for in ({"by": "sequence"}, {"test_files": ["train_landmarks/2.parquet"]}):
+    for asked_for in ({"by": "clip"}, {"test_files": ["train_landmarks/2.parquet"]}):
         _check_signers(shared(**asked_for))
-
-
-def test_test_signers_in_validation_are_named(toy_data, tmp_path):
-    """Asked for, by a file of theirs."""
-    rule = SplitRule(validation_participants=(2,), test_participants=(3,))
-    convert.convert(toy_data, tmp_path / "dataset", rule, num_shards=1, runner=Runner())
-    made = Dataset.open(tmp_path / "dataset")
-    (tmp_path / "run").mkdir()
-    manifest = copy.deepcopy(made.manifest)
-    manifest["splits"]["test"]["participants"] = [2, 3]
-    manifest["settings"]["split"]["test_files"] = ["train_landmarks/2.parquet"]
-    trainer = Trainer(dataclasses.replace(made, manifest=manifest), CONFIG, tmp_path / "run")
-    assert trainer.validation_name == "other signers, test signers among them"
 
 
 def test_a_checkpoint_of_another_run(dataset, tmp_path):
     """With arrays of the same shapes."""
-    Trainer(dataset, CONFIG, tmp_path)._save(Trainer(dataset, CONFIG, tmp_path).model)
+    Trainer(dataset, CONFIG, tmp_path).save()
     Trainer(dataset, CONFIG, tmp_path)
     with pytest.raises(UserError, match=r"checkpoint\.npz is of a run with other settings or another data set: put"):
         Trainer(dataset, changed(optimizer={"learning_rate": 0.02}), tmp_path)
 
 
 def test_late_dropout_begins_in_its_epoch(dataset, tmp_path, monkeypatch):
-    trainer = Trainer(dataset, changed(network={"late_dropout": 0.7, "late_dropout_epoch": 3}), tmp_path)
+    trainer = Trainer(dataset, changed(head={"dropout": 0.7, "dropout_epoch": 3}), tmp_path)
     fits_at_once(trainer, monkeypatch)
-    monkeypatch.setattr("training.trainer.recognise", lambda model, corpus, max_frames: corpus.texts)
+    monkeypatch.setattr(Trainer, "_validate", lambda self: 0.5)
     rates = []
     for epoch in (0, 2, 3, 4):
         trainer.run_epoch(epoch, lambda: None)
-        rates.append(float(trainer.model.network.late_dropout.rate))
+        rates.append(float(trainer.model.head.dropout.rate))
     assert rates == pytest.approx([0, 0, 0.7, 0.7])
 
 
-def test_the_best_weights_are_those_of_the_best_score(dataset, tmp_path, monkeypatch):
-    """Of equal scores the first."""
-    trainer = Trainer(dataset, CONFIG, tmp_path)
-    bias = trainer.model.network.classifier.bias
-    fits_at_once(trainer, monkeypatch)
-    for epoch, score in enumerate([0.1, 0.5, 0.3, 0.5]):
-        bias.assign(np.full(bias.shape, epoch + 1.0))
-        monkeypatch.setattr("training.trainer.recognise", lambda model, corpus, max_frames: corpus.texts)
-        monkeypatch.setattr("training.trainer.scoring.pooled_score", lambda pairs, score=score: score)
-        trainer.run_epoch(epoch, lambda: None)
+@pytest.fixture
+def scoring(dataset, tmp_path, monkeypatch):
+    """`scoring(*epochs)`: a trainer goes on for so many epochs, each given as its score and what its weights become."""
+
+    def run(*epochs):
+        trainer = Trainer(dataset, CONFIG, tmp_path)
+        fits_at_once(trainer, monkeypatch)
+        bias = trainer.model.head.classifier.bias
+        for score, value in epochs:
+            bias.assign(np.full(bias.shape, value))
+            monkeypatch.setattr(Trainer, "_validate", lambda self, score=score: score)
+            trainer.run_epoch(trainer.start_epoch, lambda: None)
+        return trainer
+
+    return run
+
+
+class Killed(BaseException):
+    """Nothing catches it, as when the process is killed."""
+
+
+def killed(*_):
+    raise Killed
+
+
+def assert_best(trainer, epoch, score, value):
+    """The result, the history, the one file of weights and its hash tell of the same weights."""
     result = trainer.finish()
-    assert (result["best_score"], result["best_epoch"]) == (0.5, 2)
-    with np.load(tmp_path / runs.BEST) as saved:
-        assert {float(each) for each in saved[saved.files[-1]]} == {2.0}
+    assert (result["best_epoch"], result["best_score"]) == (epoch, score)
+    assert trainer.history[epoch - 1]["validation_score"] == score
+    assert max(row["validation_score"] for row in trainer.history) == score
+    file = weights_of(trainer)
+    assert directories.sha256_of(file) == result["weights_sha256"]
+    assert set(arrays(file)["model.head.classifier.bias"]) == {value}
+
+
+def test_the_best_weights_are_those_of_the_best_score(scoring):
+    """Of equal scores the first; also where the best come before and after an interruption."""
+    assert_best(scoring((0.1, 1), (0.5, 2), (0.3, 3), (0.5, 4)), 2, 0.5, 2)
+    assert_best(scoring((0.4, 5)), 2, 0.5, 2)
+    assert_best(scoring((0.6, 6)), 6, 0.6, 6)
+
+
+@pytest.mark.parametrize(("again", "best"), [((0.2, 9), (1, 0.3, 1)), ((0.4, 9), (2, 0.4, 9))], ids=["worse", "better"])
+def test_killed_between_weights_and_checkpoint(scoring, tmp_path, monkeypatch, again, best):
+    """On a GPU the epoch that is repeated may score otherwise: then the weights of the first time are not kept."""
+    scoring((0.3, 1))
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(Trainer, "save", killed)
+        scoring((0.5, 2))
+    assert len(list(tmp_path.glob("best-*.npz"))) == 2
+    assert_best(scoring(again), *best)
+
+
+def test_killed_in_the_first_epoch(scoring, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(Trainer, "save", killed)
+        scoring((0.5, 2))
+    assert len(list(tmp_path.glob("best-*.npz"))) == 1
+    scoring()
+    assert list(tmp_path.glob("best-*.npz")) == []
+    assert_best(scoring((0.1, 3)), 1, 0.1, 3)
+
+
+def test_killed_before_the_weights_of_before_are_removed(scoring, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "_remove_other_weights", lambda self: None)
+        scoring((0.3, 1), (0.5, 2))
+    assert len(list(tmp_path.glob("best-*.npz"))) == 2
+    assert_best(scoring(), 2, 0.5, 2)
+
+
+def test_weights_that_are_not_those_of_the_checkpoint_are_refused(scoring, tmp_path):
+    file = weights_of(scoring((0.3, 1)))
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + b"!")
+    with pytest.raises(UserError, match=rf"{file} is not the file that"):
+        scoring()
+    file.unlink()
+    with pytest.raises(UserError, match=f"cannot read {file}"):
+        scoring()
+    file.write_bytes(whole)
+    scoring()
+
+
+def test_what_is_left_of_a_process_that_was_killed_is_removed(dataset, tmp_path):
+    (tmp_path / runs.LOGS).mkdir()
+    leftovers = [tmp_path / ".checkpoint.npz.0a1b2c3d.tmp", tmp_path / runs.LOGS / ".events.0a1b2c3d.tmp"]
+    for file in leftovers:
+        file.touch()
+    Trainer(dataset, CONFIG, tmp_path)
+    assert [file.exists() for file in leftovers] == [False, False]
+    assert sorted(each.name for each in tmp_path.iterdir()) == [runs.LOGS, STATISTICS]

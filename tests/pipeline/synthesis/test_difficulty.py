@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.synthesis import tracker
-from pipeline.synthesis.plan import make_landmarks, plan_sequences
+from pipeline.synthesis.plan import make_landmarks, plan_clips
 from pipeline.synthesis.signers import make_signers
 
 HANDS = {False: tracker.RIGHT_HAND, True: tracker.LEFT_HAND}
@@ -15,12 +15,12 @@ HANDS = {False: tracker.RIGHT_HAND, True: tracker.LEFT_HAND}
 
 @pytest.fixture(scope="module")
 def population():
-    """(phrase, left-handed or not, landmarks) of 300 sequences, each by another signer."""
+    """(phrase, left-handed or not, landmarks) of 300 clips, each by another signer."""
     signers = make_signers(300, seed=0)
     return [
         (planned.phrase, signer.left_handed, make_landmarks(planned, signer, seed=0))
-        for planned in plan_sequences(sequences=300, signers=300, files=1, spoiled_share=0.12, seed=0)
-        for signer in (signers[planned.participant_id],)
+        for planned in plan_clips(clips=300, signers=300, files=1, spoiled_share=0.12, seed=0)
+        for signer in (signers[planned.signer],)
     ]
 
 
@@ -30,7 +30,7 @@ def _share_seen(population, points) -> float:
     return np.concatenate(seen).mean()
 
 
-def test_frames_a_sequence(population):
+def test_frames_a_clip(population):
     frames = [len(landmarks) for _, _, landmarks in population]
     assert 145 < np.mean(frames) < 180  # (160)
     assert 280 < np.quantile(frames, 0.95) < 340  # (309)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline import vocabulary
 from pipeline.synthesis import handshapes, kinematics
+from pipeline.tasks.fingerspelling import CHARACTERS
 
 THUMB, INDEX, MIDDLE, RING, LITTLE = 4, 8, 12, 16, 20
 
@@ -24,7 +24,7 @@ def _apart(character: str, one: int, other: int) -> float:
 
 
 def test_every_character_has_a_sign_within_a_hands_limits():
-    assert set(handshapes.SIGNS) == set(vocabulary.CHARACTERS)
+    assert set(handshapes.SIGNS) == set(CHARACTERS)
     for sign in [*handshapes.SIGNS.values(), *handshapes.SHAKEN_NUMBERS.values()]:
         assert sign.postures.shape == (len(sign.places), kinematics.NUM_ANGLES)
         assert sign.places.shape[1] == 3

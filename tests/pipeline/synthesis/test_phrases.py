@@ -1,7 +1,7 @@
 import numpy as np
 
-from pipeline import vocabulary
 from pipeline.synthesis import phrases
+from pipeline.tasks.fingerspelling import CHARACTERS
 
 
 def test_phrases_are_varied_and_as_long_as_those_of_the_real_set():
@@ -13,7 +13,7 @@ def test_phrases_are_varied_and_as_long_as_those_of_the_real_set():
     assert len(set(texts)) > 2800
     used = set("".join(texts))
     assert used >= set("abcdefghijklmnopqrstuvwxyz0123456789 .-/+_@:()#,'&=?~%")
-    assert used <= set(vocabulary.CHARACTERS)
+    assert used <= set(CHARACTERS)
 
 
 def test_a_phrase_depends_on_its_index_and_the_seed_alone():

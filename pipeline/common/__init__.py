@@ -1,0 +1,1 @@
+"""What every command shares: errors, arguments, progress, directories, storage, processes."""

@@ -1,0 +1,75 @@
+"""Command lines: a parser that suggests the nearest option, and types for `argparse`."""
+
+import argparse
+import difflib
+import pathlib
+import re
+import sys
+from typing import NoReturn
+
+from pipeline.common import storage
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose help is the module's docstring and which names the nearest option for a misspelt one."""
+
+    def __init__(self, docstring: str | None, *, epilog: str | None = None):
+        super().__init__(
+            description=docstring,
+            epilog=epilog and epilog.replace("%", "%%"),
+            formatter_class=_HelpFormatter,
+            allow_abbrev=False,
+            prog=_program_name(),
+        )
+
+    def parse_known_args(self, args=None, namespace=None):
+        self._words = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        message = message.replace("invalid int value: ", "not a whole number: ")
+        message = message.replace("invalid float value: ", "not a number, such as 0.1: ")
+        unrecognized = message.removeprefix("unrecognized arguments: ")
+        if unrecognized != message and not unrecognized.startswith("-"):
+            message += " (no option takes it: write a list as 3,17, and quotes around a path with spaces)"
+        known = [option[2:] for action in self._actions for option in action.option_strings if option.startswith("--")]
+        # Also where another option is missed: it may be the one that is misspelt.
+        for name in [word.partition("=")[0] for word in self._words if word.startswith("-")]:
+            nearest = difflib.get_close_matches(name.lstrip("-"), known, n=1)
+            if nearest and name != f"--{nearest[0]}":
+                message += f" (did you mean --{nearest[0]} instead of {name}?)"
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    """Shows the docstring as it is written, and the defaults of options that have one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, (), []) else super()._get_help_string(action)
+
+
+def _program_name() -> str:
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    name = spec.name if spec else pathlib.Path(sys.argv[0]).stem
+    script = re.fullmatch(r"scripts\.(\w+)", name)  # started by the shell script of this name
+    return f"scripts/{script[1]}" if script else f"python -m {name}"
+
+
+def path(text: str) -> storage.AnyPath:
+    """A path on this machine, in which `~` is one's home, or a gs:// URL; for argparse."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty (a variable that is not set?)")
+    try:
+        found = storage.path(text)
+        return found.expanduser() if isinstance(found, pathlib.Path) else found
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)

@@ -1,0 +1,138 @@
+"""One-line errors: a user's mistake is a `UserError`, which `run` prints as one line before it exits with status 1.
+
+So is what the machine refuses (no space, no permission, no memory, a package that is not installed). Anything else is
+our mistake and keeps its traceback.
+"""
+
+import difflib
+import errno
+import itertools
+import os
+import pathlib
+import re
+import sys
+from collections.abc import Callable, Iterable
+
+from pipeline.common import storage
+
+_NO_SPACE = "make room there, then run the same command again to continue"
+_NO_ACCESS = "get access to it, or name another place"
+_ADVICE = {
+    errno.ENOSPC: _NO_SPACE,
+    errno.EDQUOT: _NO_SPACE,
+    errno.EACCES: _NO_ACCESS,
+    errno.EPERM: _NO_ACCESS,
+    errno.EROFS: _NO_ACCESS,
+    errno.ENOTDIR: "a part of this path is a file, name another place",
+}
+# The extra of setup.py that brings a package which only some commands need.
+_EXTRAS = {
+    "apache_beam": "beam",
+    "distributed": "beam",
+    "keras": "train-cpu",
+    "tensorflow": "train-cpu",
+    "ai_edge_litert": "inference",
+    "Levenshtein": "inference",
+    "google-cloud-storage": "cloud",
+}
+
+
+class UserError(Exception):
+    """A mistake the user can correct. The message is one line: what, where, what was expected, what to do."""
+
+
+def run(main: Callable[[], None]) -> None:
+    """Runs a command's `main`; a mistake becomes one line and status 1, Ctrl-C one line and status 130.
+
+    Where nobody reads the output any more (`| head`), the command ends without a word.
+    """
+    try:
+        main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at its end
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print(
+            "interrupted: nothing incomplete is marked complete; run the same command again to continue",
+            file=sys.stderr,
+        )
+        sys.exit(130)
+    except Exception as error:
+        message = mistake(error)
+        if message is None:
+            raise
+        print(f"error: {' '.join(message.splitlines())}", file=sys.stderr)
+        sys.exit(1)
+
+
+def mistake(error: Exception) -> str | None:
+    """The one line of an error that is not a mistake of this program."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        file = error.filename2 or error.filename  # the second is where it was to be moved
+        return f"{file}: {reason(error)}" if file else reason(error)
+    if isinstance(error, ModuleNotFoundError):
+        package = (error.name or "").partition(".")[0]
+        extra = _EXTRAS.get(package)
+        return extra and f"{package} is not installed in {sys.prefix}: pip install -e '.[{extra}]' there"
+    # TensorFlow's, by name: this package knows no TensorFlow.
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        said = str(error).partition("\n")[0]
+        return f"not enough memory or disk space ({said}): make room, or ask for less, such as smaller batches"
+    return None
+
+
+def reason(error: Exception) -> str:
+    """What the system or a library says, in one line; and what to do where that is the same everywhere."""
+    said = " ".join(str(getattr(error, "strerror", None) or error).split())
+    number = getattr(error, "errno", None)
+    if number is None and (found := re.search(r"\[errno (\d+)\]", said)):  # as Arrow words it
+        number = int(found[1])
+    return f"{said}: {_ADVICE[number]}" if number in _ADVICE else said
+
+
+def cannot_read(path: storage.AnyPath, error: Exception, advice: str) -> UserError:
+    """For a file of a directory that this program wrote: `advice` holds where the file is gone or damaged.
+
+    Whatever else keeps one from reading it, no permission or no network, leaves it as good as it was.
+    """
+    if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
+        return UserError(f"cannot read {path}: {reason(error)}")
+    return UserError(f"cannot read {path} ({reason(error)}): {advice}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name most like `name`, or else all of them, for the end of a message."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else f": expected {' or '.join(known)}"
+
+
+def suggest_path(wrong: storage.AnyPath, fits: Callable[[pathlib.Path], bool]) -> str:
+    """A remark with the place near `wrong` that fits, or nothing.
+
+    Looked at are what has a name like it if there is no `wrong`, otherwise the two folders around it and what is in it.
+    In a bucket nothing is looked at: each look would be a request.
+    """
+    if not isinstance(wrong, pathlib.Path):
+        return ""
+    try:
+        if wrong.exists():
+            inside = sorted(wrong.iterdir()) if wrong.is_dir() else []
+            candidates = [*itertools.islice(wrong.parents, 2), *inside]
+        else:
+            names = sorted(each.name for each in wrong.parent.iterdir())
+            candidates = [wrong.with_name(name) for name in difflib.get_close_matches(wrong.name, names)]
+        found = next((each for each in candidates if fits(each)), None)
+    except OSError:
+        found = None
+    return f" (did you mean {found}?)" if found else ""
+
+
+def what_is_there(wrong: storage.AnyPath) -> str:
+    """In words, what stands where a directory was expected."""
+    if isinstance(wrong, pathlib.Path) and wrong.is_symlink() and not wrong.exists():
+        return f"a link to {wrong.readlink()}, which is not there"
+    return "a file, not a directory" if wrong.exists() else "no such file or directory"

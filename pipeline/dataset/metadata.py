@@ -1,0 +1,162 @@
+"""The metadata of a data folder: which clip is in which file, by whom, and its label."""
+
+import csv
+import dataclasses
+import functools
+import hashlib
+import io
+import pathlib
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+
+from pipeline.common import errors
+from pipeline.common.errors import UserError
+from pipeline.common.storage import AnyPath
+from pipeline.tasks.task import MetadataColumns
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One row: a clip, the file that holds it (relative to the data folder), its signer and label.
+
+    `source` is the metadata file's name without its ending.
+    """
+
+    path: str
+    sequence_id: int
+    signer: int
+    label: str
+    source: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Metadata:
+    """What one or several metadata files say.
+
+    Attributes:
+      sha256: of each file's bytes, by its name.
+      entries: by clip id, in the order of the files and their rows.
+    """
+
+    sha256: dict[str, str]
+    entries: dict[int, Entry]
+
+    @functools.cached_property
+    def by_path(self) -> dict[str, list[Entry]]:
+        """The clips of each file."""
+        found: dict[str, list[Entry]] = {}
+        for entry in self.entries.values():
+            found.setdefault(entry.path, []).append(entry)
+        return found
+
+    @property
+    def paths(self) -> list[str]:
+        """The files named, sorted."""
+        return sorted(self.by_path)
+
+    @property
+    def signers(self) -> list[int]:
+        return sorted({entry.signer for entry in self.entries.values()})
+
+
+def read(data: AnyPath, columns: MetadataColumns, names: Sequence[str] = ()) -> Metadata:
+    """Reads the files `names` of `data`: the task's usual one where none are named.
+
+    Raises:
+      UserError: no such file; a column is missing; a bad id; a clip listed twice, in one file or in two; a path
+        that leaves `data`; no rows.
+    """
+    names = names or (columns.file,)
+    if not data.is_dir():
+        raise UserError(f"{data}: {errors.what_is_there(data)}; {_expected(data, names[0])}")
+    stems = [pathlib.PurePath(name).stem for name in names]
+    if len(set(stems)) < len(stems):
+        raise UserError(f"metadata files {', '.join(names)}: two have the same name, which is to tell them apart")
+    sha256: dict[str, str] = {}
+    entries: dict[int, Entry] = {}
+    places: dict[int, str] = {}
+    for name in names:
+        content = _read_bytes(data, name)
+        sha256[name] = hashlib.sha256(content).hexdigest()
+        for entry, line in _entries(data / name, content, columns):
+            if entry.sequence_id in entries:
+                raise UserError(
+                    f"{data / name}, line {line}: clip {entry.sequence_id} is also on {places[entry.sequence_id]}:"
+                    " delete one"
+                )
+            entries[entry.sequence_id] = entry
+            places[entry.sequence_id] = f"line {line} of {name}"
+    return Metadata(sha256, entries)
+
+
+def _read_bytes(data: AnyPath, name: str) -> bytes:
+    try:
+        return (data / name).read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{data} has no {name}: {_expected(data, name)}") from None
+    except OSError as error:
+        raise UserError(f"cannot read {data / name}: {errors.reason(error)}") from error
+
+
+def _expected(data: AnyPath, name: str) -> str:
+    """The end of a message about `data` that is not a data folder: what is expected, and where it may be."""
+    packed = [file for file in (data, data / f"{name}.zip") if file.suffix == ".zip" and file.is_file()]
+    found = f" (unpack {packed[0]})" if packed else errors.suggest_path(data, lambda path: (path / name).is_file())
+    return f"expected a data folder with {name} and the files it lists{found}"
+
+
+def _entries(file: AnyPath, content: bytes, columns: MetadataColumns) -> Iterator[tuple[Entry, int]]:
+    """Yields the rows, at least one, with the numbers of their lines."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is not UTF-8 text ({error}): save it as UTF-8") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    some = False
+    try:
+        _check_columns(file, list(reader.fieldnames or ()), columns)
+        for values in reader:
+            where = f"{file}, line {reader.line_num}"
+            if None in values or None in values.values():
+                expected = len(reader.fieldnames or ())
+                raise UserError(f"{where}: expected {expected} fields, as in the header: is the file whole?")
+            some = True
+            yield (
+                Entry(
+                    _path(values[columns.path], where),
+                    _id(values[columns.id], columns.id, where),
+                    _id(values[columns.signer], columns.signer, where),
+                    values[columns.label],
+                    file.stem,
+                ),
+                reader.line_num,
+            )
+    except csv.Error as error:
+        raise UserError(f"{file}, line {reader.line_num}: {error}") from error
+    if not some:
+        raise UserError(f"{file} lists no clips: is the file whole?")
+
+
+def _check_columns(file: AnyPath, found: list[str], columns: MetadataColumns) -> None:
+    missing = [column for column in columns.names if column not in found]
+    if missing:
+        header = ", ".join(found)
+        raise UserError(
+            f"{file} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}: expected"
+            f" {', '.join(columns.names)}, separated by commas; found {header[:80] or 'nothing'}"
+        )
+
+
+def _path(text: str, where: str) -> str:
+    """The normalised relative path. Lexical: links inside the data directory are its owner's."""
+    path = posixpath.normpath(text)
+    if not text or path == "." or path == ".." or path.startswith(("/", "../")) or "\\" in path or "\0" in path:
+        raise UserError(f"{where}: path {text!r} is not a file inside the data directory, such as a/1.parquet")
+    return path
+
+
+def _id(text: str, column: str, where: str) -> int:
+    if not re.fullmatch(r"-?[0-9]{1,19}", text) or not -(1 << 63) <= int(text) < 1 << 63:
+        raise UserError(f"{where}: {column} {text!r} is not an integer of 64 bits: correct that line")
+    return int(text)

@@ -1,0 +1,1 @@
+"""Scores of predictions, their table, and what it tells."""

@@ -1,0 +1,49 @@
+"""Tasks: what differs from one kind of recordings and labels to another, one file a task.
+
+To add one, write a file beside `fingerspelling.py` and list its class in `TASKS`.
+"""
+
+import json
+from typing import Any
+
+from pipeline.common.errors import UserError, nearest
+from pipeline.tasks.fingerspelling import Fingerspelling
+from pipeline.tasks.task import Task
+
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Fingerspelling,)}
+DEFAULT = Fingerspelling.name
+
+
+def named(name: str) -> type[Task]:
+    """Raises `UserError` for a task that does not exist, with the nearest name."""
+    if name not in TASKS:
+        raise UserError(f"there is no task {name!r}{nearest(name, TASKS)}")
+    return TASKS[name]
+
+
+def from_json(data: Any, where: object) -> Task:
+    """The task that a manifest or an exported model describes.
+
+    Args:
+      where: the file, for messages.
+
+    Raises:
+      UserError: it is damaged, or of another version of this program.
+    """
+    try:
+        # What JSON gives as a list was a tuple: tasks are hashable.
+        parameters = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in dict(data["parameters"]).items()
+        }
+        task = named(data["name"])(**parameters)
+        same = json.loads(json.dumps(task.as_json())) == data
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+    except (LookupError, TypeError, ValueError) as error:
+        raise UserError(f"{where}: its task is damaged ({error}): delete its directory and make it again") from error
+    if not same:
+        raise UserError(
+            f"{where}: its task {task.name} has other points or classes than this program's: delete its directory and"
+            " make it again"
+        )
+    return task

@@ -1,0 +1,60 @@
+"""The 100 landmarks of hands, face and body that the networks see: their order, groups and mirror pairs.
+
+The order (face, right hand, left hand, right pose, left pose) is that of the published solution's network.
+The indices are those of MediaPipe Holistic: https://github.com/google-ai-edge/mediapipe.
+"""
+
+import numpy as np
+
+from pipeline.tasks.task import Points
+
+_MIDDLE_FACE = (0, 1, 2, 13, 14, 17)
+# Each (right side, left side) pair of face points mirrors into the other; the first pair: the nostrils, the rest: lips.
+_FACE_PAIRS = (
+    *((98, 327), (37, 267), (39, 269), (40, 270), (61, 291), (78, 308), (80, 310), (81, 311), (82, 312), (84, 314)),
+    *((87, 317), (88, 318), (91, 321), (95, 324), (146, 375), (178, 402), (181, 405), (185, 409), (191, 415)),
+)
+_FACE = tuple(sorted((*_MIDDLE_FACE, *(index for pair in _FACE_PAIRS for index in pair))))
+_HAND = tuple(range(21))
+_RIGHT_POSE = (12, 14, 16, 18, 20, 22, 24)
+_LEFT_POSE = (11, 13, 15, 17, 19, 21, 23)
+
+_NAMES = (
+    *(f"face_{i}" for i in _FACE),
+    *(f"right_hand_{i}" for i in _HAND),
+    *(f"left_hand_{i}" for i in _HAND),
+    *(f"pose_{i}" for i in _RIGHT_POSE),
+    *(f"pose_{i}" for i in _LEFT_POSE),
+)
+
+
+def _mirror() -> np.ndarray:
+    partner = {f"face_{i}": f"face_{i}" for i in _MIDDLE_FACE}
+    for right, left in _FACE_PAIRS:
+        partner |= {f"face_{right}": f"face_{left}", f"face_{left}": f"face_{right}"}
+    for i in _HAND:
+        partner |= {f"right_hand_{i}": f"left_hand_{i}", f"left_hand_{i}": f"right_hand_{i}"}
+    for right, left in zip(_RIGHT_POSE, _LEFT_POSE, strict=True):
+        partner |= {f"pose_{right}": f"pose_{left}", f"pose_{left}": f"pose_{right}"}
+    return np.array([_NAMES.index(partner[name]) for name in _NAMES], np.int32)
+
+
+POINTS = Points(
+    names=_NAMES,
+    axes="xy",
+    groups={
+        "face": slice(0, 44),
+        "right_hand": slice(44, 65),
+        "left_hand": slice(65, 86),
+        "right_pose": slice(86, 93),
+        "left_pose": slice(93, 100),
+    },
+    mirror=_mirror(),
+    centre=_NAMES.index("face_17"),  # the lower lip's middle
+    hands=("right_hand", "left_hand"),
+)
+
+
+def hands_seen(landmarks_TxPx2: np.ndarray) -> np.ndarray:
+    """(T, 2) bool: whether the right and the left hand are seen, that is, whether their wrists have an x."""
+    return np.logical_not(np.isnan(landmarks_TxPx2[:, POINTS.wrists, 0]))

@@ -1,0 +1,19 @@
+"""Why a clip that was read is not written: every reason there is."""
+
+import dataclasses
+
+NO_LANDMARKS = "no_landmarks"
+NO_METADATA = "no_metadata"
+EMPTY_LABEL = "empty_label"
+UNKNOWN_CHARACTERS = "unknown_characters"
+DUPLICATE = "duplicate_sequence"
+OUT_OF_ORDER = "frames_out_of_order"
+LOW_SCORE = "low_score"
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """What is wrong with a clip: one of the reasons of this module, and the detail in words."""
+
+    reason: str
+    detail: str

@@ -1,0 +1,110 @@
+"""Fingerspelling: phrases, spelled by hand before a phone. The Kaggle set asl-fingerspelling.
+
+The classes are the 59 characters of the competition, with the indices of `character_to_prediction_index.json`: index 0
+is the space.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable
+
+import numpy as np
+
+from pipeline.common import errors
+from pipeline.common.errors import UserError
+from pipeline.common.storage import AnyPath
+from pipeline.tasks import body
+from pipeline.tasks.faults import EMPTY_LABEL, UNKNOWN_CHARACTERS, Fault
+from pipeline.tasks.task import ExportContract, MetadataColumns, Task, WideParquet
+
+CHARACTERS = " !#$%&'()*+,-./0123456789:;=?@[_abcdefghijklmnopqrstuvwxyz~"
+CHARACTER_MAP = "character_to_prediction_index.json"
+CHARACTER_TO_INDEX = {character: index for index, character in enumerate(CHARACTERS)}
+# Columns of the competition's parquet files, in the order in which the exported file takes them: all x, then all y.
+COLUMNS = tuple(f"{axis}_{name}" for axis in "xy" for name in body.POINTS.names)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fingerspelling(Task):
+    """The score is (N - D) / N: N characters, D edits, both summed over the clips."""
+
+    name = "fingerspelling"
+    points = body.POINTS
+    metadata = MetadataColumns(label="phrase")
+    layout = WideParquet(
+        id="sequence_id",
+        frame="frame",
+        values=tuple(f"{axis}_{name}" for name in body.POINTS.names for axis in "xy"),
+    )
+    head = "ctc"
+    holdout = "labels"
+    unit = "characters"
+    visible = "a hand"
+    plausible_rule = "more than two frames with a hand for each character"
+    # The competition's limits. How many clips its test set has is not published: as many as the training set.
+    contract = ExportContract(
+        columns=COLUMNS,
+        index=np.arange(len(COLUMNS)).reshape(2, -1).T,
+        filler=CHARACTER_TO_INDEX[" "],
+        max_mb=40.0,
+        max_hours=5.0,
+        test_clips=67_208,
+    )
+
+    @classmethod
+    def of_data(cls, data: AnyPath) -> "Fingerspelling":
+        """Checks the character map of a data folder, if there is one."""
+        file = data / CHARACTER_MAP
+        if file.exists():
+            try:
+                characters = json.loads(file.read_text(encoding="utf-8"))
+            except (OSError, ValueError) as error:
+                raise UserError(
+                    f"cannot read {file} ({errors.reason(error)}): download it again, or delete it"
+                ) from error
+            if characters != CHARACTER_TO_INDEX:
+                raise UserError(
+                    f"{file} is not the vocabulary of this program ({len(CHARACTERS)} characters, the competition's):"
+                    " its indices would mean other characters; take the competition's, or delete it"
+                )
+        return cls()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(CHARACTERS)
+
+    def label_fault(self, label: str) -> Fault | None:
+        if not label.strip():
+            return Fault(EMPTY_LABEL, "its phrase is empty")
+        if unknown := "".join(dict.fromkeys(each for each in label if each not in CHARACTER_TO_INDEX)):
+            return Fault(UNKNOWN_CHARACTERS, f"{unknown!r} in {label!r}")
+        return None
+
+    def encode(self, label: str) -> list[int]:
+        return [CHARACTER_TO_INDEX[character] for character in label]
+
+    def decode(self, indices: Iterable[int]) -> str:
+        return "".join(CHARACTERS[index] for index in indices)
+
+    def edits(self, label: str, prediction: str) -> list[tuple[str, str]]:
+        import Levenshtein  # only here: a command that lacks it can say so (`errors.run`)
+
+        return [
+            ("" if name == "insert" else label[i], "" if name == "delete" else prediction[j])
+            for name, i, j in Levenshtein.editops(label, prediction)
+        ]
+
+    def errors(self, label: str, prediction: str) -> int:
+        import Levenshtein
+
+        return Levenshtein.distance(label, prediction)
+
+    def units(self, label: str) -> int:
+        return len(label)
+
+    def seen(self, landmarks_TxPxD: np.ndarray) -> np.ndarray:
+        return np.any(body.hands_seen(landmarks_TxPxD), axis=1)
+
+    def plausible(self, landmarks_TxPxD: np.ndarray, label: str) -> bool:
+        """The published filter of accidental taps; counted are the frames of the hand that is seen more often."""
+        return 2 * len(label) < body.hands_seen(landmarks_TxPxD).sum(axis=0).max(initial=0)

@@ -1,0 +1,187 @@
+"""What a task says: everything that differs from one kind of recordings and labels to another.
+
+Shapes: T frames, P points, D dimensions of a point.
+"""
+
+import abc
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pipeline.common.storage import AnyPath
+from pipeline.tasks.faults import Fault
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Points:
+    """What a frame is.
+
+    Attributes:
+      names: of the P points, in the order that holds everywhere: in records, features, networks and exported files.
+      axes: a letter for each of the D dimensions.
+      groups: points that belong together and lie side by side, by name.
+      mirror: (P,) the point that takes each one's place after a left-right flip; None where there is no such thing.
+      centre: the point whose mean position features are relative to; None where positions are not relative.
+      hands: names of the groups of the right and the left hand, whose first points are the wrists.
+    """
+
+    names: tuple[str, ...]
+    axes: str
+    groups: Mapping[str, slice] = dataclasses.field(default_factory=dict)
+    mirror: np.ndarray | None = None
+    centre: int | None = None
+    hands: tuple[str, str] | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(P, D)."""
+        return len(self.names), len(self.axes)
+
+    @property
+    def wrists(self) -> list[int]:
+        """The right and the left one, where there are hands."""
+        return [self.groups[hand].start for hand in self.hands or ()]
+
+    def indices(self, *groups: str) -> np.ndarray:
+        """Numbers of the points of these groups; of no group that this task does not have."""
+        found = [np.arange(self.groups[name].start, self.groups[name].stop) for name in groups if name in self.groups]
+        return np.concatenate([np.empty(0, np.intp), *found])
+
+
+@dataclasses.dataclass(frozen=True)
+class MetadataColumns:
+    """Columns of the table that lists the clips; `file` is its usual name in a data folder."""
+
+    label: str
+    file: str = "train.csv"
+    path: str = "path"
+    id: str = "sequence_id"
+    signer: str = "participant_id"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.path, self.id, self.signer, self.label
+
+
+@dataclasses.dataclass(frozen=True)
+class WideParquet:
+    """Parquet files with one row a frame: `pipeline.dataset.wide` reads them.
+
+    Attributes:
+      id: the column of clip ids.
+      frame: the column of frame numbers, which a file may lack.
+      values: a column for each coordinate, point by point: x and y of the first point, of the second, and so on.
+    """
+
+    id: str
+    frame: str
+    values: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ExportContract:
+    """What an exported file takes and gives, and what it may need.
+
+    Attributes:
+      columns: what the numbers of an input frame are called, in order: `selected_columns` of inference_args.json.
+      index: (P, D) where each coordinate of each point stands in a frame of the input.
+      filler: the class that is answered where nothing is recognized, since there must be an answer.
+      max_mb: the largest file, in millions of bytes.
+      max_hours, test_clips: for recognizing so many clips on one CPU.
+    """
+
+    columns: tuple[str, ...]
+    index: np.ndarray
+    filler: int
+    max_mb: float
+    max_hours: float
+    test_clips: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Task(abc.ABC):
+    """One kind of recordings and labels. A subclass is one file, listed in `pipeline.tasks.TASKS`.
+
+    Subclasses are frozen dataclasses of plain data, their parameters (the classes found in the data, say). numpy only:
+    Beam's workers import it. Its JSON stands in every manifest, from which later commands read it.
+
+    Attributes:
+      name: of `--task`, and in manifests.
+      points: what a frame is.
+      metadata: the columns of the table that lists the clips.
+      layout: how files of clips are laid out.
+      head: the network's last part, of `training.network.heads.HEADS`.
+      holdout: what is set aside to choose weights by where the data have no validation split: "labels" or "signers".
+      unit: what `units` counts, in the plural.
+      visible: what `seen` looks for, in words.
+      plausible_rule: what `plausible` asks, in words.
+      contract: of the exported file.
+    """
+
+    name: ClassVar[str]
+    points: ClassVar[Points]
+    metadata: ClassVar[MetadataColumns]
+    layout: ClassVar[WideParquet]
+    head: ClassVar[str]
+    holdout: ClassVar[str]
+    unit: ClassVar[str]
+    visible: ClassVar[str]
+    plausible_rule: ClassVar[str]
+    contract: ClassVar[ExportContract]
+
+    @classmethod
+    @abc.abstractmethod
+    def of_data(cls, data: AnyPath) -> "Task":
+        """The task of a data folder, from what it says of its classes. Raises `UserError` where that cannot be used."""
+
+    @property
+    @abc.abstractmethod
+    def classes(self) -> tuple[str, ...]:
+        """What the network tells apart, by index. A blank is no class."""
+
+    @abc.abstractmethod
+    def label_fault(self, label: str) -> Fault | None:
+        """What is wrong with a label, if anything."""
+
+    @abc.abstractmethod
+    def encode(self, label: str) -> list[int]:
+        """Indices of classes. Raises `KeyError` for a label with a fault."""
+
+    @abc.abstractmethod
+    def decode(self, indices: Iterable[int]) -> str:
+        """The label of these classes."""
+
+    @abc.abstractmethod
+    def edits(self, label: str, prediction: str) -> list[tuple[str, str]]:
+        """A shortest list of changes from label to prediction.
+
+        ("a", "b") is a substitution, ("a", "") a deletion, ("", "b") an insertion.
+        """
+
+    @abc.abstractmethod
+    def errors(self, label: str, prediction: str) -> int:
+        """How many edits there are. The score of clips is 1 - errors / units, both summed over them."""
+
+    @abc.abstractmethod
+    def units(self, label: str) -> int:
+        """What errors are counted against, at least 1."""
+
+    @abc.abstractmethod
+    def seen(self, landmarks_TxPxD: np.ndarray) -> np.ndarray:
+        """(T,) bool: the frames in which there is something to recognize."""
+
+    @abc.abstractmethod
+    def plausible(self, landmarks_TxPxD: np.ndarray, label: str) -> bool:
+        """Whether the clip can hold its label: the base model is not trained on the others."""
+
+    def as_json(self) -> dict[str, Any]:
+        """What makes the same task again, and tells it from others: the name, the parameters, points and classes."""
+        return {
+            "name": self.name,
+            "parameters": dataclasses.asdict(self),
+            "points": list(self.points.names),
+            "axes": self.points.axes,
+            "classes": list(self.classes),
+        }

@@ -1,0 +1,1 @@
+"""What the network is fed: clips held once, what is held out, augmentation, batches."""

@@ -1,0 +1,87 @@
+"""What a model is not trained on: the fold it is to score, and the clips that its weights are chosen by."""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Mapping
+
+from pipeline.common.errors import UserError
+from pipeline.common.storage import AnyPath
+from pipeline.dataset import splits
+from pipeline.dataset.clips import Clip, ClipInfo
+from pipeline.dataset.dataset import Dataset
+from pipeline.dataset.splits import TEST, TRAIN, VALIDATION
+from training import config as cfg
+
+
+def fold_of(dataset: Dataset, data: cfg.Data) -> dict[int, int]:
+    """The fold, of 1 to `data.folds`, of each training clip, by its id; 0 of all where there are no folds.
+
+    Raises:
+      UserError: there are more folds than signers, or clips, to divide.
+    """
+    return divide({each.sequence_id: each.signer for each in dataset.clips(TRAIN)}, data, where=dataset.path)
+
+
+def divide(signer_of: Mapping[int, int], data: cfg.Data, *, where: AnyPath) -> dict[int, int]:
+    """As `fold_of`, of the clips whose signers are given; `where` they are, for messages."""
+    if not data.folds:
+        return dict.fromkeys(signer_of, 0)
+    unit_of = {sequence_id: sequence_id if data.fold_by_clip else who for sequence_id, who in signer_of.items()}
+    fold_of_unit = splits.divide(unit_of.values(), data.folds)
+    if len(fold_of_unit) < data.folds:
+        things = "clips" if data.fold_by_clip else "signers"
+        advice = "" if data.fold_by_clip else ", or divide by clip"
+        raise UserError(
+            f"{where}: {data.folds} folds, but {len(fold_of_unit)} training {things} to divide: lower the number of"
+            f" folds{advice}"
+        )
+    return {sequence_id: fold_of_unit[unit] for sequence_id, unit in unit_of.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Holdout:
+    """Who trains and who validates: the one place that decides it.
+
+    Attributes:
+      training: ids of the clips of the training split that are trained on.
+      validation_split: the split that the validation clips are in.
+      validation: their ids.
+      words: what validates, for people.
+    """
+
+    training: frozenset[int]
+    validation_split: str
+    validation: frozenset[int]
+    words: str
+
+    @classmethod
+    def of(cls, dataset: Dataset, data: cfg.Data) -> "Holdout":
+        """The validation split validates; where there is none, a share of what is trained on, which is then held out.
+
+        A fold that is left out neither trains nor validates.
+        """
+        fold = fold_of(dataset, data)
+        clips = [each for each in dataset.clips(TRAIN) if not data.folds or fold[each.sequence_id] != data.fold]
+        if dataset.count(VALIDATION):
+            who, learnt, tested = (set(dataset.signers(split)) for split in (VALIDATION, TRAIN, TEST))
+            words = "other clips, of training signers too" if who & learnt else "other signers"
+            words += ", test signers among them" if who & tested else ""
+            return cls(_ids(clips), VALIDATION, _ids(dataset.clips(VALIDATION)), words)
+        by_label = dataset.task.holdout == "labels"
+        held_out = [each for each in clips if _is_held_out(each.label if by_label else each.signer, data)]
+        words = "other labels of the training signers" if by_label else "other signers, held out from training"
+        validation = _ids(held_out)
+        return cls(_ids(clips) - validation, TRAIN, validation, words)
+
+    def read_validation(self, dataset: Dataset) -> Iterator[Clip]:
+        return (each for each in dataset.read(self.validation_split) if each.sequence_id in self.validation)
+
+
+def _ids(clips: list[ClipInfo]) -> frozenset[int]:
+    return frozenset(each.sequence_id for each in clips)
+
+
+def _is_held_out(unit: str | int, data: cfg.Data) -> bool:
+    """Whether a label, or a signer, belongs to the share that is held out: a stable hash decides."""
+    digest = hashlib.sha256(b"validation phrase\0" + str(unit).encode()).digest()
+    return int.from_bytes(digest[:8], "big") < data.validation_share * 2**64

@@ -1,0 +1,1 @@
+"""The network: features, encoders, heads and losses, for every Keras backend."""
