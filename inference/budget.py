@@ -72,9 +72,7 @@ def main() -> None:
         metavar="N,N",
         help="frame budgets, as 120,160; if not given, that of the training and 80, 60 and 40 %% of it",
     )
-    parser.add_argument(
-        "--weights", type=_weights, default=tuple(WEIGHTS), metavar="LIST", help="of float32,float16,int8"
-    )
+    parser.add_argument("--weights", type=_weights, default=tuple(WEIGHTS), metavar="LIST", help="as float32,int8")
     parser.add_argument("--clips", type=positive, default=CLIPS, help="most validation clips to read")
     latency.add_options(parser)
     budget(parser.parse_args())

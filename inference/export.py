@@ -52,7 +52,7 @@ def main() -> None:
         help="how weights are stored: float16 halves the file, int8 (dynamic range) quarters it, and may be faster",
     )
     parser.add_argument(
-        "--max-frames", type=positive, metavar="N", help="frame budget; if not given, that of the training"
+        "--max-frames", type=positive, metavar="N", help="frame budget; that of the training if not given"
     )
     parser.add_argument(
         "--max-score-loss",

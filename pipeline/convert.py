@@ -122,15 +122,9 @@ def convert(
 
 def main() -> None:
     parser = arguments.Parser(__doc__)
-    parser.add_argument(
-        "--data", type=arguments.path, required=True, help="folder with the metadata and the files it lists"
-    )
-    parser.add_argument(
-        "--output", type=arguments.path, required=True, help="directory for the dataset: new, or unfinished"
-    )
-    parser.add_argument(
-        "--task", default=tasks.DEFAULT, metavar="NAME", help=f"what is recorded: {', '.join(tasks.TASKS)}"
-    )
+    parser.add_argument("--data", type=arguments.path, required=True, help="folder with the metadata and its files")
+    parser.add_argument("--output", type=arguments.path, required=True, help="new directory, or an unfinished one")
+    parser.add_argument("--task", default=tasks.DEFAULT, metavar="NAME", help=f"one of {', '.join(tasks.TASKS)}")
     split_options.add_options(parser)
     parser.add_argument(
         "--shards",

@@ -200,9 +200,7 @@ def main() -> None:
     parser = arguments.Parser(__doc__)
     parser.add_argument("--dataset", type=arguments.path, required=True, help="dataset to filter")
     parser.add_argument("--scores", type=arguments.path, required=True, help="scores of that dataset (training.score)")
-    parser.add_argument(
-        "--output", type=arguments.path, required=True, help="directory for the result: new, or unfinished"
-    )
+    parser.add_argument("--output", type=arguments.path, required=True, help="new directory, or an unfinished one")
     parser.add_argument(
         "--threshold",
         type=_threshold,

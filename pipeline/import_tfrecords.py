@@ -160,9 +160,7 @@ def main() -> None:
     parser = arguments.Parser(__doc__)
     parser.add_argument("--records", type=arguments.path, required=True, help="directory of <file_id>.tfrecord files")
     parser.add_argument("--data", type=arguments.path, required=True, help="directory with train.csv")
-    parser.add_argument(
-        "--output", type=arguments.path, required=True, help="directory for the dataset: new, or unfinished"
-    )
+    parser.add_argument("--output", type=arguments.path, required=True, help="new directory, or an unfinished one")
     split_options.add_options(parser)
     runners.add_options(parser)
     args = parser.parse_args()

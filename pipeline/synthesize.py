@@ -206,18 +206,12 @@ def main() -> None:
     parser = arguments.Parser(__doc__)
     parser.add_argument("--output", type=arguments.path, required=True, help="directory: new, empty or unfinished")
     parser.add_argument("--clips", type=int, default=1200, metavar="N", help="how many; 1,000 take about 0.4 GB")
+    parser.add_argument("--signers", type=int, default=12, metavar="N", help="how many people, with equally many clips")
+    parser.add_argument("--files", type=int, default=6, metavar="N", help="how many parquet files")
     parser.add_argument(
-        "--signers", type=int, default=12, metavar="N", help="how many people; each spells equally many"
+        "--spoiled-share", type=float, default=0.12, metavar="SHARE", help="share of spoiled clips, 0 to 1"
     )
-    parser.add_argument(
-        "--files", type=int, default=6, metavar="N", help="how many parquet files, the units of conversion"
-    )
-    parser.add_argument(
-        "--spoiled-share", type=float, default=0.12, metavar="SHARE", help="share of the clips to spoil, 0 to 1"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="another seed gives other people, phrases and motions"
-    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of people, phrases and motions")
     options = parser.parse_args()
     if not synthesize(**vars(options)):
         return

@@ -54,9 +54,7 @@ def main() -> None:
     parser.add_argument("--data", type=path, required=True, help="folder with train.csv and its parquet files")
     parser.add_argument("--output", type=path, required=True, help="directory for everything that is made")
     parser.add_argument("--task", default=tasks.DEFAULT, metavar="NAME", help="as of pipeline.convert")
-    parser.add_argument(
-        "--preset", choices=list(PRESETS), default="small", help="small: for CPUs, minutes; published: for a GPU, days"
-    )
+    parser.add_argument("--preset", choices=list(PRESETS), default="small", help="small for CPUs, published for a GPU")
     parser.add_argument(
         "--test-signers",
         type=signers,
@@ -73,9 +71,7 @@ def main() -> None:
     )
     parser.add_argument("--fold-by", choices=BY, default=BY[0], help="what is divided into folds: signers or clips")
     parser.add_argument(
-        "--truth",
-        type=path,
-        help="CSV (sequence_id, kind) of spoiled clips, only for the closing table",
+        "--truth", type=path, help="CSV (sequence_id, kind) of spoiled clips, for the closing table only"
     )
     parser.add_argument(
         "--set",

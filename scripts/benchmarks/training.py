@@ -254,18 +254,12 @@ def main() -> None:
     parser.add_argument("--output", type=arguments.path, required=True, help="directory for report.json")
     parser.add_argument("--quick", action="store_true", help="a few clips and a small network: to see that it works")
     parser.add_argument("--model-only", action="store_true", help="only training steps, under JAX, on random input")
-    parser.add_argument(
-        "--preset", choices=cfg.PRESETS, default="base", help="network and frames of --model-only (default: base)"
-    )
+    parser.add_argument("--preset", choices=cfg.PRESETS, default="base", help="of --model-only (default: base)")
     parser.add_argument("--batch-size", type=arguments.positive, help="of --model-only (default: the preset's)")
     parser.add_argument("--steps", type=arguments.positive, default=20, help="of --model-only (default: 20)")
     precisions = ("float32", "bfloat16", "float16")
     parser.add_argument("--precision", choices=precisions, default="float32", help="of --model-only")
-    parser.add_argument(
-        "--peak-tflops",
-        type=float,
-        help="of the accelerator, as its data sheet says: to tell which share is reached",
-    )
+    parser.add_argument("--peak-tflops", type=float, help="of the accelerator, as its data sheet says")
     args = parser.parse_args()
     # Before Keras is imported.
     os.environ["KERAS_BACKEND"] = "jax" if args.model_only else "tensorflow"
