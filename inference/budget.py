@@ -22,7 +22,7 @@ from inference.recognizer import MODEL, Recognizer
 from inference.tflite import conversion
 from inference.tflite.checks import TIMED_CLIPS
 from inference.tflite.conversion import WEIGHTS
-from pipeline.common import directories, storage
+from pipeline.common import directories, native_output, storage
 from pipeline.common.arguments import Parser, path, positive
 from pipeline.common.errors import UserError, run
 from pipeline.common.progress import console, track
@@ -135,7 +135,8 @@ def measure(model, max_frames: int, weights: str, clips: list[Clip], *, threads:
     with tempfile.TemporaryDirectory(prefix="fingerspelling-") as name:
         directory = pathlib.Path(name)
         conversion.convert(model, max_frames, directory, weights=weights)
-        recognizer = Recognizer(directory, threads=threads)
+        with native_output.without_remarks():
+            recognizer = Recognizer(directory, threads=threads)
         title = f"{max_frames} frames, {weights}"
         predictions = [recognizer.label(each.landmarks) for each in track(clips, title, "clips", total=len(clips))]
         timed = latency.spread([each.num_frames for each in clips], TIMED_CLIPS)

@@ -15,7 +15,7 @@ from inference import latency
 from inference.latency import Limits
 from inference.recognizer import MODEL, RECOGNIZE, SERVING, Recognizer, without_filler
 from inference.tflite.conversion import WEIGHTS, Weights
-from pipeline.common import directories
+from pipeline.common import directories, native_output
 from pipeline.common.errors import UserError
 from pipeline.common.progress import track
 from pipeline.dataset.clips import Clip
@@ -205,11 +205,12 @@ def prove(
     if not verdicts[0].passed:
         return verdicts, figures  # such a file may crash what reads it
     try:
-        form = check_form(file, task)
-        verdicts += form
-        if not all(each.passed for each in form):
-            return verdicts, figures
-        recognizer = Recognizer(directory, threads=settings.threads)
+        with native_output.without_remarks():
+            form = check_form(file, task)
+            verdicts += form
+            if not all(each.passed for each in form):
+                return verdicts, figures
+            recognizer = Recognizer(directory, threads=settings.threads)
     except (ValueError, RuntimeError, UserError) as error:
         return [*verdicts, Verdict("LiteRT reads it", str(error), "both signatures", False)], figures
     clips, scored = checked_clips(dataset, trained)
