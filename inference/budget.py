@@ -141,11 +141,9 @@ def measure(model, max_frames: int, weights: str, clips: list[Clip], *, threads:
         predictions = [recognizer.label(each.landmarks) for each in track(clips, title, "clips", total=len(clips))]
         timed = latency.spread([each.num_frames for each in clips], TIMED_CLIPS)
         milliseconds = latency.milliseconds(recognizer.recognize, [clips[i].landmarks for i in timed])
-        task, labels = recognizer.task, [each.label for each in clips]
-        errors = sum(task.errors(a, b) for a, b in zip(labels, predictions, strict=True))
-        units = sum(map(task.units, labels))
+        score = recognizer.task.score([each.label for each in clips], predictions)
         size = (directory / MODEL).stat().st_size / 1e6
-        return Measurement(max_frames, weights, (units - errors) / units, latency.summary(milliseconds), size)
+        return Measurement(max_frames, weights, score, latency.summary(milliseconds), size)
 
 
 def choose(found: list[Measurement], limits: Limits) -> tuple[Measurement, bool]:

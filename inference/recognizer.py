@@ -31,7 +31,7 @@ class Prediction:
       label: empty where nothing was recognized.
       confidence: 0 to 1, the geometric mean of the probabilities of its classes (characters, say); 0 where nothing was
         recognized. It tells the surer predictions from the less sure; it is not a share of right characters: one that
-        was left out lowers it not at all.
+        was left out does not lower it.
       milliseconds: how long that took.
     """
 

@@ -164,8 +164,8 @@ def check(
     if not pairs:
         raise UserError(f"nothing to check it on: no rows of such clips in {', '.join(map(str, files[:3]))}")
     _passed("answers", f"{len(pairs):,} clips, each with at least one row")
-    units = sum(task.units(label) for label, _ in pairs if label)
-    score = (units - sum(task.errors(*pair) for pair in pairs)) / units if units else None
+    labelled = [pair for pair in pairs if pair[0]]
+    score = task.score(*zip(*labelled, strict=True)) if labelled else None
     if score is None:
         print("-     score      not known without labels")
     else:

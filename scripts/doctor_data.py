@@ -78,7 +78,7 @@ def time_run(sample: list[Clip], task: tasks.Task, training_frames: list[int]) -
         frames = int(np.minimum(training_frames, config.data.max_frames).sum())
         seconds += config.optimizer.epochs * frames * seconds_per_frame(sample, task, config)
     text = (
-        f"preset {PRESET}: training takes about {duration(seconds)}, reckoned from {STEPS} steps of both models, which"
+        f"preset {PRESET}: training takes about {duration(seconds)}, estimated from {STEPS} steps of both models, which"
     )
     return OK, "run", f"{text} held {peak_memory() / GB:.2g} GB. The preset published is for a GPU or TPU"
 
@@ -98,7 +98,7 @@ def seconds_per_frame(sample: list[Clip], task: tasks.Task, config: cfg.Config) 
     model.build()
     model.compile(optimizer=keras.optimizers.AdamW(config.optimizer.learning_rate), jit_compile=devices.compiled())
     positions = np.resize(np.arange(len(corpus)), config.optimizer.batch_size * STEPS)
-    plan = plan_epoch(corpus, positions, config, model.head.fewest_frames, epoch=0)
+    plan = plan_epoch(corpus, positions, config, model.fewest_frames, epoch=0)
     pad_to = devices.pad_to(config.data.max_frames)
     batches = training_batches(corpus, task.points, config, plan, epoch=0, pad_to=pad_to)
     model.fit(batches.take(2), verbose=0, shuffle=False)  # compiles

@@ -149,7 +149,7 @@ def test_the_whole_path_of_a_new_task_with_a_new_encoder(registered, data, tmp_p
     from training import score, train
 
     settings = ["--preset", "small"]
-    for change in ("encoder.name=halving", "encoder.width=6", "features.hand_shape=false", "data.max_frames=12"):
+    for change in ("encoder.width=6", "encoder.name=halving", "data.max_frames=12"):
         settings += ["--set", change]
     for change in ("data.validation_share=0.4", "optimizer.epochs=2", "optimizer.batch_size=4"):
         settings += ["--set", change]

@@ -15,7 +15,9 @@ from training.settings import setting
 @dataclasses.dataclass(frozen=True)
 class Features:
     hand_shape: bool = setting(
-        False, "see everyone right-handed, and the hand's shape beside the published features; not published"
+        False,
+        "see everyone right-handed, and the hand's shape beside the published features, where the task has hands; not"
+        " published",
     )
 
 
@@ -45,33 +47,37 @@ class Data:
 
 @dataclasses.dataclass(frozen=True)
 class Augment:
-    resample_probability: float = setting(0.8, "of another speed", at_least=0, at_most=1)
+    resample_probability: float = setting(0.8, "probability of changing the speed", at_least=0, at_most=1)
     resample_low: float = setting(0.5, "least frames, relative to what there were", above=0)
     resample_high: float = setting(1.5, "most frames, relative to what there were", above=0)
-    mirror_probability: float = setting(0.5, "of left and right exchanged", at_least=0, at_most=1)
-    affine_probability: float = setting(0.75, "of rotation, shear and shift", at_least=0, at_most=1)
+    mirror_probability: float = setting(0.5, "probability of exchanging left and right", at_least=0, at_most=1)
+    affine_probability: float = setting(0.75, "probability of rotation, shear and shift", at_least=0, at_most=1)
     rotation_degrees: float = setting(30.0, "largest rotation", at_least=0)
     shear: float = setting(0.15, "largest shear", at_least=0)
     shift: float = setting(0.1, "largest shift, in widths of the image", at_least=0)
     hand_scale: float = setting(0.2, "largest scale of the hands against face and body", at_least=0, below=1)
     hand_shift: float = setting(0.1, "largest shift of the hands against face and body", at_least=0)
-    aspect_ratio: float = setting(1.9, "of the image that rotation assumes, height by width", above=0)
-    time_mask_probability: float = setting(0.5, "of frames masked", at_least=0, at_most=1)
+    aspect_ratio: float = setting(1.9, "height by width of the image that rotation assumes", above=0)
+    time_mask_probability: float = setting(0.5, "probability of masking frames", at_least=0, at_most=1)
     time_mask_low: float = setting(0.2, "least share of the frames masked", at_least=0, at_most=1)
     time_mask_high: float = setting(0.4, "largest share of the frames masked", at_least=0, at_most=1)
-    spatial_mask_probability: float = setting(0.5, "of a window of the image masked", at_least=0, at_most=1)
+    spatial_mask_probability: float = setting(
+        0.5, "probability of masking a window of the image", at_least=0, at_most=1
+    )
     spatial_mask_low: float = setting(0.2, "smallest window, as a share of the image's sides", at_least=0, at_most=1)
     spatial_mask_high: float = setting(0.4, "largest window, as a share of the image's sides", at_least=0, at_most=1)
     # Not published. Others gained by them (Kaggle's 1st place: 0.1 each), with other networks; until that is measured
     # with these ones, the presets are the published recipe.
-    drop_hand_probability: float = setting(0.0, "of leaving out the hand that is seen less", at_least=0, at_most=1)
-    drop_fingers_probability: float = setting(
-        0.0, "of leaving out two to six of the ten fingers", at_least=0, at_most=1
+    drop_hand_probability: float = setting(
+        0.0, "probability of leaving out the hand that is seen less", at_least=0, at_most=1
     )
-    drop_face_probability: float = setting(0.0, "of leaving out the face", at_least=0, at_most=1)
-    drop_pose_probability: float = setting(0.0, "of leaving out the body", at_least=0, at_most=1)
+    drop_fingers_probability: float = setting(
+        0.0, "probability of leaving out two to six of ten fingers", at_least=0, at_most=1
+    )
+    drop_face_probability: float = setting(0.0, "probability of leaving out the face", at_least=0, at_most=1)
+    drop_pose_probability: float = setting(0.0, "probability of leaving out the body", at_least=0, at_most=1)
     join_probability: float = setting(
-        0.0, "of joining another clip of the signer, where both fit the frame budget", at_least=0, at_most=1
+        0.0, "probability of joining another clip of the signer, where both fit the frame budget", at_least=0, at_most=1
     )
 
 
@@ -166,7 +172,8 @@ def resolve(preset: str, *, file: AnyPath | None = None, overrides: list[str] | 
         except (OSError, ValueError) as error:
             raise UserError(f"cannot read {file}: {error}") from error
         _update(values, changes, where=str(file))
-    for override in overrides or []:
+    # Another encoder comes first: it has other settings.
+    for override in sorted(overrides or [], key=lambda text: not text.startswith("encoder.name=")):
         name, equals, text = override.partition("=")
         if not equals:
             raise UserError(f"--set {override}: expected name=value, such as optimizer.epochs=40")

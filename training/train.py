@@ -43,7 +43,7 @@ def main() -> None:
         type=_minutes,
         default=5.0,
         metavar="M",
-        help="save a checkpoint when so much time has passed, and after every epoch; 0: after every step",
+        help="most minutes between checkpoints; one is saved after every epoch too; 0: after every step",
     )
     parser.add_argument("--device", choices=devices.DEVICES, default="auto", help=devices.HELP)
     arguments = parser.parse_args()

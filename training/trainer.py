@@ -125,7 +125,7 @@ class Trainer:
         started = time.monotonic()
         self.model.begin_epoch(epoch)
         first_step = int(self.steps_done)
-        plan = plan_epoch(self.training, self.chosen, self.config, self._fewest_frames, epoch=epoch)
+        plan = plan_epoch(self.training, self.chosen, self.config, self.model.fewest_frames, epoch=epoch)
         batches = training_batches(
             self.training,
             self.task.points,
@@ -178,15 +178,7 @@ class Trainer:
 
     def _validate(self) -> float:
         predictions = predict(self.model, self.validation, max_frames=self.config.data.max_frames)
-        labels = [each.label for each in self.validation.clips]
-        errors = sum(self.task.errors(a, b) for a, b in zip(labels, predictions, strict=True))
-        units = sum(map(self.task.units, labels))
-        return (units - errors) / units
-
-    def _fewest_frames(self, label_lengths_N: np.ndarray) -> np.ndarray:
-        """(N,) the fewest frames for which the encoder gives as many as augmentation is to leave a label."""
-        given = self.model.frames(np.arange(1, self.config.data.max_frames + 1))
-        return np.searchsorted(given, self.model.head.fewest_frames(label_lengths_N)) + 1
+        return self.task.score([each.label for each in self.validation.clips], predictions)
 
     def finish(self) -> dict[str, Any]:
         """What the manifest says about the run."""

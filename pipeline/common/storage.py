@@ -334,7 +334,7 @@ def _meaning(error: Any, missing: str) -> tuple[int, str] | None:
         host = os.environ.get("STORAGE_EMULATOR_HOST", "Google Cloud Storage")
         return errno.EIO, f"cannot reach {host} ({_innermost(error)}): run the same command again to continue"
     if isinstance(error, auth.GoogleAuthError):
-        return errno.EIO, f"the credentials for Google Cloud are not taken ({_line(error)}): {_NO_CREDENTIALS}"
+        return errno.EIO, f"the credentials for Google Cloud were rejected ({_line(error)}): {_NO_CREDENTIALS}"
     if isinstance(error, api.GoogleAPICallError):
         return errno.EIO, f"the store answers {error.code} ({_answer(error)}): run the same command again to continue"
     if type(error).__name__ == "DataCorruption":

@@ -42,7 +42,7 @@ class SplitRule:
     folds: int = _field(0, "divide what is not in test into so many folds by a stable hash")
     fold: int = _field(0, "the fold to validate on, from 1 on; the others train")
     signers: tuple[int, ...] = _field((), "use these signers' clips alone, for a trial")
-    limit: int | None = _field(None, "use only so many clips, the first of the metadata, for a trial")
+    limit: int | None = _field(None, "use only the first N clips of the metadata, for a trial")
 
     def assign(self, entries: Iterable[Entry]) -> dict[int, str]:
         """The split of each clip that is used, by its id, in the order of the entries.

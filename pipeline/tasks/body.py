@@ -39,16 +39,16 @@ def _mirror() -> np.ndarray:
     return np.array([_NAMES.index(partner[name]) for name in _NAMES], np.int32)
 
 
+def _groups(**indices: tuple[int, ...]) -> dict[str, slice]:
+    """Where each group lies, in the order of `_NAMES`."""
+    ends = np.cumsum([len(each) for each in indices.values()]).tolist()
+    return {name: slice(end - len(each), end) for (name, each), end in zip(indices.items(), ends, strict=True)}
+
+
 POINTS = Points(
     names=_NAMES,
     axes="xy",
-    groups={
-        "face": slice(0, 44),
-        "right_hand": slice(44, 65),
-        "left_hand": slice(65, 86),
-        "right_pose": slice(86, 93),
-        "left_pose": slice(93, 100),
-    },
+    groups=_groups(face=_FACE, right_hand=_HAND, left_hand=_HAND, right_pose=_RIGHT_POSE, left_pose=_LEFT_POSE),
     mirror=_mirror(),
     centre=_NAMES.index("face_17"),  # the lower lip's middle
     hands=("right_hand", "left_hand"),

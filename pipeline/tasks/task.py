@@ -5,7 +5,7 @@ Shapes: T frames, P points, D dimensions of a point.
 
 import abc
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -167,6 +167,12 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def units(self, label: str) -> int:
         """What errors are counted against, at least 1."""
+
+    def score(self, labels: Sequence[str], predictions: Sequence[str]) -> float:
+        """1 - errors / units of clips together, of which there must be some: the competition's metric."""
+        errors = sum(self.errors(label, prediction) for label, prediction in zip(labels, predictions, strict=True))
+        units = sum(map(self.units, labels))
+        return (units - errors) / units
 
     @abc.abstractmethod
     def seen(self, landmarks_TxPxD: np.ndarray) -> np.ndarray:

@@ -127,7 +127,7 @@ def test_a_loss_that_is_no_number_stops_with_step_and_ids(trainer, tmp_path):
     bias = trainer.model.head.classifier.bias
     with pytest.raises(UserError) as raised:
         trainer.run_epoch(4, lambda: bias.assign(np.full(bias.shape, np.nan)))
-    plan = plan_epoch(trainer.training, trainer.chosen, CONFIG, trainer._fewest_frames, epoch=4)
+    plan = plan_epoch(trainer.training, trainer.chosen, CONFIG, trainer.model.fewest_frames, epoch=4)
     ids = ", ".join(str(trainer.training.sequence_ids[position]) for position in plan.positions[1])
     expected = f"the loss became nan in epoch 5, step 2 of {trainer.steps_per_epoch}; its clips: {ids}; lower"
     assert str(raised.value).startswith(expected)
@@ -323,7 +323,7 @@ def test_clips_without_loss_are_counted(dataset, tmp_path, light):
     trainer.chosen = np.arange(len(trainer.training))
     trainer.steps_per_epoch = len(trainer.chosen) // 4
     trainer.run_epoch(0, lambda: None)
-    plan = plan_epoch(trainer.training, trainer.chosen, trainer.config, trainer._fewest_frames, epoch=0)
+    plan = plan_epoch(trainer.training, trainer.chosen, trainer.config, trainer.model.fewest_frames, epoch=0)
     expected = sum(position not in fits for position in plan.positions.ravel())
     assert trainer.history[0]["clips_without_loss"] == expected > 0
 

@@ -31,7 +31,7 @@ def augment(
     """
     x = landmarks_TxPx2
     for probability, possible, change in (
-        (config.mirror_probability, points.mirror is not None, lambda x: mirror(x, points)),
+        (config.mirror_probability, points.mirror is not None and points.axes == "xy", lambda x: mirror(x, points)),
         (config.affine_probability, points.axes == "xy", lambda x: affine(x, points, config, random)),
         (config.drop_hand_probability, points.hands, lambda x: drop_hand(x, points)),
         (config.drop_fingers_probability, points.hands, lambda x: drop_fingers(x, points, random)),

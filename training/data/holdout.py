@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Iterator, Mapping
 
 from pipeline.common.errors import UserError
@@ -67,9 +68,14 @@ class Holdout:
             words = "other clips, of training signers too" if who & learnt else "other signers"
             words += ", test signers among them" if who & tested else ""
             return cls(_ids(clips), VALIDATION, _ids(dataset.clips(VALIDATION)), words)
-        by_label = dataset.task.holdout == "labels"
-        held_out = [each for each in clips if _is_held_out(each.label if by_label else each.signer, data)]
-        words = "other labels of the training signers" if by_label else "other signers, held out from training"
+        if dataset.task.holdout == "labels":
+            words = "other labels of the training signers"
+            held_out = [each for each in clips if _rank(each.label) < data.validation_share]
+        else:
+            words = "other signers, held out from training"
+            signers = sorted({each.signer for each in clips}, key=_rank)
+            aside = set(signers[: math.ceil(data.validation_share * len(signers))])
+            held_out = [each for each in clips if each.signer in aside]
         validation = _ids(held_out)
         return cls(_ids(clips) - validation, TRAIN, validation, words)
 
@@ -81,7 +87,7 @@ def _ids(clips: list[ClipInfo]) -> frozenset[int]:
     return frozenset(each.sequence_id for each in clips)
 
 
-def _is_held_out(unit: str | int, data: cfg.Data) -> bool:
-    """Whether a label, or a signer, belongs to the share that is held out: a stable hash decides."""
+def _rank(unit: str | int) -> float:
+    """A number from 0 to 1 for a label or a signer, by a stable hash."""
     digest = hashlib.sha256(b"validation phrase\0" + str(unit).encode()).digest()
-    return int.from_bytes(digest[:8], "big") < data.validation_share * 2**64
+    return int.from_bytes(digest[:8], "big") / 2**64

@@ -1,6 +1,6 @@
 """The CTC loss: one function, the right kernel for the device.
 
-Shapes: B clips, T frames, V classes, L label characters. The blank is class `blank`.
+Shapes: B clips, T frames, V classes, L entries of a label. The blank is class `blank`.
 """
 
 from keras import ops

@@ -29,10 +29,11 @@ class Features(keras.layers.Layer):
         self.points = points
         self.mean = np.asarray(mean, np.float32)
         self.std = np.asarray(std, np.float32)
-        self.hand_shape = hand_shape
+        # Only of points of two hands in a picture.
+        self.hand_shape = hand_shape and points.hands is not None and points.mirror is not None
         self._hand = points.groups[points.hands[0]] if points.hands else slice(0, 0)
         self._num_features = num_features(points)
-        self._num_shape_features = (self._hand.stop - self._hand.start) * points.shape[1] if hand_shape else 0
+        self._num_shape_features = (self._hand.stop - self._hand.start) * points.shape[1] if self.hand_shape else 0
 
     @property
     def width(self) -> int:

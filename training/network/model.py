@@ -36,6 +36,7 @@ class Model(keras.Model):
         super().__init__(name="model", dtype="float32")
         self.task = task
         self.frames = config.encoder.frames
+        self._max_frames = config.data.max_frames
         self.features = Features(task.points, mean, std, hand_shape=config.features.hand_shape, name="features")
         with _precision(precision):
             self.encoder = config.encoder.make()
@@ -68,6 +69,11 @@ class Model(keras.Model):
         )
         self.without_loss.update_state(ops.logical_not(fits_B))
         return ops.sum(loss_B) / ops.maximum(ops.sum(ops.cast(fits_B, loss_B.dtype)), 1)
+
+    def fewest_frames(self, label_lengths_N: np.ndarray) -> np.ndarray:
+        """(N,) the fewest frames for which the encoder gives as many as augmentation is to leave a label."""
+        given = self.frames(np.arange(1, self._max_frames + 1))
+        return np.searchsorted(given, self.head.fewest_frames(label_lengths_N)) + 1
 
     @property
     def trained_weights(self) -> int:

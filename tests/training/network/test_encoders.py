@@ -102,7 +102,7 @@ def test_clips_are_chosen_by_its_frames(halving_encoder, toy_dataset, tmp_path):
         needed = len(each.label) + sum(map(str.__eq__, each.label, each.label[1:]))
         assert (position in trainer.chosen) == (needed <= (min(6, each.num_frames) + 1) // 2)
     assert 0 < len(trainer.chosen) < len(trainer.training)
-    assert trainer._fewest_frames(np.array([0, 1, 9])).tolist() == [1, 3, 7]  # 7: more than there may be
+    assert trainer.model.fewest_frames(np.array([0, 1, 9])).tolist() == [1, 3, 7]  # 7: more than there may be
 
 
 def test_it_trains_and_is_scored(halving_encoder, toy_dataset, command, tmp_path):
