@@ -70,7 +70,7 @@ def usable_clips(data: pathlib.Path, table: Metadata, task: tasks.Task) -> Itera
 
 
 def time_run(sample: list[Clip], task: tasks.Task, training_frames: list[int]) -> Finding:
-    """Trains some steps of both models of the small preset, as `scripts/run_pipeline` does, and reckons from them."""
+    """Trains some steps of both models of the small preset, as `scripts/run_pipeline` does, and estimates from them."""
     devices.use("auto")
     seconds = 0.0
     for name in PRESETS[PRESET][:2]:
