@@ -20,6 +20,7 @@ setup(
         "google-crc32c>=1.5,<2",
         "isal>=1.6,<2",
         "numpy>=1.26,<3",
+        "protobuf>=4.25,<7",
         "pyarrow>=17,<26",
         "rich>=13,<16",
     ],

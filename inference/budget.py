@@ -2,7 +2,7 @@
 
     python -m inference.budget --run out/final --dataset out/dataset --output out/budget --max-latency-ms 20
 
-For each frame budget and each storage: the score on validation clips (those of the training, where the data set is
+For each frame budget and each storage: the score on validation clips (those of the training, where the dataset is
 the training's), the latency over their lengths, and the size of the file. Prints a table, draws it (budget.png, with
 the extra `plot`), and names the best choice within the limits: the highest score, of equal ones the fastest. The
 measurements are kept in budget.json; another call with other limits chooses anew and measures nothing.
@@ -63,7 +63,7 @@ class Measurement:
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("--run", type=path, required=True, help="run directory made by training.train")
-    parser.add_argument("--dataset", type=path, required=True, help="data set with validation clips")
+    parser.add_argument("--dataset", type=path, required=True, help="dataset with validation clips")
     parser.add_argument("--output", type=path, required=True, help="directory for the table: new, or made before")
     parser.add_argument(
         "--max-frames",
@@ -104,7 +104,7 @@ def budget(arguments: argparse.Namespace) -> None:
         if not clips:
             raise UserError(
                 f"{arguments.dataset} has no validation clips: convert with --validation-signers, or name a"
-                " larger data set"
+                " larger dataset"
             )
         model = None
         wanted = [(frames, weights) for frames in budgets for weights in arguments.weights]
@@ -114,7 +114,7 @@ def budget(arguments: argparse.Namespace) -> None:
             directories.write_json(
                 output / MEASUREMENTS, {"measurements": [dataclasses.asdict(each) for each in found]}
             )
-        directories.complete(output, request, {"validation_clips": len(clips)})
+        directories.complete(output, request, {"validation_clips": len(clips)}, files=[MEASUREMENTS])
     if not (output / PLOT).is_file():
         draw(found, output / PLOT)
     limits = Limits.of(arguments, trained.task)
@@ -138,7 +138,7 @@ def measure(model, max_frames: int, weights: str, clips: list[Clip], *, threads:
         with native_output.without_remarks():
             recognizer = Recognizer(directory, threads=threads)
         title = f"{max_frames} frames, {weights}"
-        predictions = [recognizer.label(each.landmarks) for each in track(clips, title, "clips", total=len(clips))]
+        predictions = [recognizer.answer(each.landmarks) for each in track(clips, title, "clips", total=len(clips))]
         timed = latency.spread([each.num_frames for each in clips], TIMED_CLIPS)
         milliseconds = latency.milliseconds(recognizer.recognize, [clips[i].landmarks for i in timed])
         score = recognizer.task.score([each.label for each in clips], predictions)

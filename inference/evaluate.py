@@ -1,18 +1,19 @@
-"""Evaluates an exported model on a split of a data set: the score, what it is made of, and the time a clip takes.
+"""Evaluates an exported model on a split of a dataset: the score, what it is made of, and the time a clip takes.
 
     python -m inference.evaluate --model out/model --dataset out/dataset --split test --output out/evaluation
 
 Writes scores.csv, a row a clip as `training.score` does, and report.json: intervals, by signer and length, kinds of
 errors and what was confused; `pipeline.report` compares two evaluations. The score is 1 - errors / units, both summed
 over all clips: for fingerspelling edits (insertions, deletions, substitutions) and characters. New signers and labels
-are those that the training split of the data set has not: name the one that the model was trained on.
+are those that the training split of the dataset has not: name the one that the model was trained on.
 """
 
 import argparse
 import time
 
 from inference import latency
-from inference.recognizer import Recognizer, read_manifest
+from inference.recognizer import MODEL, Recognizer, read_manifest
+from pipeline import tasks
 from pipeline.common import directories, native_output
 from pipeline.common.arguments import Parser, path, positive
 from pipeline.common.errors import UserError, run
@@ -26,7 +27,7 @@ from pipeline.scores.score_table import Learnt, Row
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("--model", type=path, required=True, help="directory made by inference.export")
-    parser.add_argument("--dataset", type=path, required=True, help="data set to evaluate on")
+    parser.add_argument("--dataset", type=path, required=True, help="dataset to evaluate on")
     parser.add_argument("--split", choices=SPLITS, default=TEST, help="its split")
     parser.add_argument("--output", type=path, required=True, help="directory for the result: new, or unfinished")
     parser.add_argument("--threads", type=positive, default=1, help="threads for one clip")
@@ -36,11 +37,8 @@ def main() -> None:
 def evaluate(arguments: argparse.Namespace) -> None:
     model = read_manifest(arguments.model)
     dataset = Dataset.open(arguments.dataset)
-    if model.get("task") != dataset.task.as_json():
-        raise UserError(
-            f"{arguments.model} is of another task, or of other classes, than {arguments.dataset} (task"
-            f" {dataset.task.name}): name a model and a data set of the same task"
-        )
+    task = tasks.from_json(model.get("task"), arguments.model / directories.MANIFEST)
+    tasks.check_same(task, arguments.model, dataset.task, arguments.dataset)
     if not dataset.count(arguments.split):
         raise UserError(
             f"{arguments.dataset} has no {arguments.split} clips: name a split that it has with --split:"
@@ -48,7 +46,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         )
     settings = {
         "task": dataset.task.as_json(),
-        "model": model["model_sha256"],
+        "model": model["files"][MODEL],
         "dataset": dataset.fingerprint,
         "split": arguments.split,
         "threads": arguments.threads,
@@ -63,7 +61,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     rows, milliseconds = [], []
     for clip in track(dataset.read(arguments.split), "evaluating", "clips", total=len(known)):
         started = time.perf_counter()
-        prediction = recognizer.label(clip.landmarks)
+        prediction = recognizer.answer(clip.landmarks)
         milliseconds.append((time.perf_counter() - started) * 1000)
         rows.append(Row.of(known[clip.sequence_id], prediction, dataset.task, learnt))
     score_table.write(arguments.output / score_table.FILE_NAME, rows)
@@ -77,7 +75,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
         "exact": found["exact"],
         "latency_milliseconds": times,
     }
-    directories.complete(arguments.output, request, content)
+    files = (score_table.FILE_NAME, analysis.REPORT)
+    directories.complete(arguments.output, request, content, files=files)
     display.show(found, display.screen(), title=f"{arguments.split} clips")
     print(
         f"{arguments.output}: score {found['score']:.4f} on {len(rows):,} clips, {found['exact']:,} of them exact;"

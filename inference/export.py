@@ -29,7 +29,7 @@ from inference.tflite import checks, conversion
 from inference.tflite.checks import Verdict
 from inference.tflite.conversion import WEIGHTS
 from pipeline.common import directories, storage
-from pipeline.common.arguments import Parser, path, positive
+from pipeline.common.arguments import Parser, above_zero, path, positive
 from pipeline.common.errors import UserError, run
 from pipeline.dataset.dataset import Dataset
 from pipeline.scores import display
@@ -43,7 +43,7 @@ _WORDS = {True: "ok", False: "FAILED", None: "-"}
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("--run", type=path, required=True, help="run directory made by training.train")
-    parser.add_argument("--dataset", type=path, required=True, help="data set whose clips it is checked on")
+    parser.add_argument("--dataset", type=path, required=True, help="dataset whose clips it is checked on")
     parser.add_argument("--output", type=path, required=True, help="directory for the model: new, or unfinished")
     parser.add_argument(
         "--weights",
@@ -56,7 +56,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--max-score-loss",
-        type=latency.above_zero,
+        type=above_zero,
         default=MAX_SCORE_LOSS,
         metavar="SHARE",
         help="most that the score may be below the trained model's, at the same frame budget",
@@ -100,9 +100,8 @@ def export(arguments: argparse.Namespace) -> None:
         for file in (MODEL, ARGUMENTS):
             with storage.replacing(arguments.output / file) as temporary:
                 shutil.copyfile(unproved / file, temporary)
-    arguments_sha256 = directories.sha256_of(arguments.output / ARGUMENTS)
-    own = {"task": trained.task.as_json(), "arguments_sha256": arguments_sha256}
-    directories.complete(arguments.output, request, own | figures)
+    files = (MODEL, ARGUMENTS, REPORT)
+    directories.complete(arguments.output, request, {"task": trained.task.as_json()} | figures, files=files)
     count = sum(each.passed is not None for each in verdicts)
     print(f"{arguments.output}: {figures['bytes'] / 1e6:.1f} MB, all {count} checks passed")
     print(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pipeline.common.arguments import Parser, positive
+from pipeline.common.arguments import Parser, above_zero, positive
 from pipeline.tasks.task import Task
 
 PERCENTILES = (50, 90, 95, 99)
@@ -54,7 +54,7 @@ def add_options(parser: Parser) -> None:
     parser.add_argument(
         "--latency",
         choices=STATISTICS,
-        help="what must keep to --max-latency-ms: the mean, or a percentile, over the data set's lengths",
+        help="what must keep to --max-latency-ms: the mean, or a percentile, over the dataset's lengths",
     )
     parser.add_argument(
         "--max-size-mb",
@@ -63,17 +63,6 @@ def add_options(parser: Parser) -> None:
         help="most megabytes (10**6 bytes) of the file; if not given, what the task's competition allows",
     )
     parser.set_defaults(**_DEFAULTS)
-
-
-def above_zero(text: str) -> float:
-    """A finite number above 0, for argparse."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return number
 
 
 def spread(lengths: Sequence[int], count: int) -> list[int]:

@@ -11,10 +11,9 @@ took; with --json as an object. One clip at a time is in memory.
 import json
 
 from inference.recognizer import Prediction, Recognizer
-from pipeline.common import errors, native_output
+from pipeline.common import native_output
 from pipeline.common.arguments import Parser, path, positive
 from pipeline.common.errors import UserError, run
-from pipeline.common.storage import AnyPath
 from pipeline.dataset import wide
 
 
@@ -25,7 +24,7 @@ def main() -> None:
     parser.add_argument("--threads", type=positive, default=1, help="threads for one clip")
     parser.add_argument("--json", action="store_true", help="print each line as a JSON object")
     arguments = parser.parse_args()
-    files = parquet_files(arguments.input)
+    files = wide.parquet_files(arguments.input)
     with native_output.without_remarks():
         recognizer = Recognizer(arguments.model, threads=arguments.threads)
     line = _json if arguments.json else _text
@@ -50,30 +49,6 @@ def _json(sequence_id: int, found: Prediction) -> str:
         "milliseconds": round(found.milliseconds, 2),
     }
     return json.dumps(values)
-
-
-def parquet_files(source: AnyPath) -> list[AnyPath]:
-    """The file, or the parquet files of the folder, in the order of their names.
-
-    Raises:
-      UserError: there is none.
-    """
-    if source.is_file():
-        return [source]
-    files = _of_folder(source)
-    if not files:
-        what = " holds no parquet file" if source.is_dir() else f": {errors.what_is_there(source)}"
-        nearby = errors.suggest_path(source, _is_parquet)
-        raise UserError(f"{source}{what}; expected a parquet file, or a folder of them{nearby}")
-    return files
-
-
-def _is_parquet(place: AnyPath) -> bool:
-    return bool(_of_folder(place)) or (place.suffix == ".parquet" and place.is_file())
-
-
-def _of_folder(folder: AnyPath) -> list[AnyPath]:
-    return sorted(folder.glob("*.parquet")) if folder.is_dir() else []
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ class Recognizer:
             self._runners = {name: interpreter.get_signature_runner(name) for name in (SERVING, RECOGNIZE)}
             if not all(_takes(runner, len(columns)) for runner in self._runners.values()):
                 raise another
-            if not _gives(self._runners, len(self.task.classes)):
+            if not _gives(self._runners, self.task.contract.answer_shape(len(self.task.classes))):
                 raise another
             # What is only found out, and made, in a first run.
             self._run(RECOGNIZE, np.full((1, *self.task.points.shape), np.nan))
@@ -87,16 +87,16 @@ class Recognizer:
         """What a clip of any length says, none included; NaN for missing."""
         started = time.perf_counter()
         found = self._run(RECOGNIZE, landmarks_TxPxD)
-        label = without_filler(self.task.decode(found["classes"].tolist()), self.task)
+        label = self.task.prediction(found["classes"].tolist())
         # Rounding may make a certain class a little more than certain.
         logs = np.log(np.clip(found["probabilities"].astype(np.float64), np.finfo(np.float64).tiny, 1.0))
         confidence = float(np.exp(logs.mean())) if label else 0.0
         return Prediction(label, confidence, (time.perf_counter() - started) * 1000)
 
-    def label(self, landmarks_TxPxD: np.ndarray) -> str:
-        """The label alone, as the competition asks for it: the same as `recognize` says."""
-        rows_CxV = self._run(SERVING, landmarks_TxPxD)["outputs"]
-        return without_filler(self.task.decode(np.argmax(rows_CxV, axis=-1).tolist()), self.task)
+    def answer(self, landmarks_TxPxD: np.ndarray) -> str:
+        """The predicted label alone, from what the competition asks for: the same as `recognize` says."""
+        outputs = self._run(SERVING, landmarks_TxPxD)["outputs"]
+        return self.task.prediction(np.argmax(np.atleast_2d(outputs), axis=-1).tolist())
 
     def outputs(self, landmarks_TxPxD: np.ndarray) -> np.ndarray:
         """What the network's head gives: for each frame that the encoder gives, at least one, or for the clip."""
@@ -110,15 +110,7 @@ class Recognizer:
 
 def read_manifest(directory: storage.AnyPath) -> dict[str, Any]:
     """The manifest of a complete export, whose files are those it describes; or a `UserError`."""
-    manifest = directories.read_manifest(directory, KIND, needed=["model_sha256", "arguments_sha256"])
-    directories.check_file(directory / MODEL, manifest["model_sha256"])
-    directories.check_file(directory / ARGUMENTS, manifest["arguments_sha256"])
-    return manifest
-
-
-def without_filler(label: str, task: tasks.Task) -> str:
-    """Nothing for a lone filler: it stands for no answer, as there must be one."""
-    return "" if label == task.decode([task.contract.filler]) else label
+    return directories.read_manifest(directory, KIND, files=[MODEL, ARGUMENTS])
 
 
 def columns(landmarks_TxPxD: np.ndarray, task: tasks.Task) -> np.ndarray:
@@ -160,8 +152,9 @@ def _takes(runner: Any, num_columns: int) -> bool:
     )
 
 
-def _gives(runners: dict[str, Any], num_classes: int) -> bool:
-    """Whether the signatures give what `Recognizer` reads: `outputs` [answers, classes], and what is decoded."""
-    answer = runners[SERVING].get_output_details()
-    shapes = [each["shape_signature"].tolist()[1:] for name, each in answer.items() if name == "outputs"]
-    return shapes == [[num_classes]] and runners[RECOGNIZE].get_output_details().keys() == _DECODED
+def _gives(runners: dict[str, Any], answer_shape: tuple[int, ...]) -> bool:
+    """Whether the signatures give what `Recognizer` reads: `outputs` of this shape, and what is decoded."""
+    shapes = {
+        name: tuple(each["shape_signature"].tolist()) for name, each in runners[SERVING].get_output_details().items()
+    }
+    return shapes == {"outputs": answer_shape} and runners[RECOGNIZE].get_output_details().keys() == _DECODED

@@ -5,8 +5,8 @@
 
 The file is unpacked elsewhere, the columns that its inference_args.json names are read from parquet files, and the
 answers of its signature become labels by their classes, one clip after the other on one thread. DATA is a data folder,
-whose labels give the score (an honest one only with --signers that the model was not
-trained on); or a parquet file, or a folder of them. Without all checks passed there is no submission.zip.
+whose labels give the score (an honest one only with --signers that the model was not trained on), or a parquet file, or
+a folder of them. Without all checks passed there is no submission.zip.
 """
 
 import argparse
@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 
-from inference.recognize import parquet_files
 from inference.recognizer import ARGUMENTS, MODEL, SERVING, read_manifest
 from pipeline import tasks
 from pipeline.common import directories, errors, native_output, storage
@@ -65,7 +64,7 @@ def submit(arguments: argparse.Namespace) -> None:
     files, labels, identity = find_clips(arguments.data, arguments.signers, task)
     test_clips = arguments.test_clips or task.contract.test_clips
     settings = {
-        "model": model["model_sha256"],
+        "model": model["files"][MODEL],
         "data": identity,
         "signers": arguments.signers,
         "clips": arguments.clips,
@@ -78,14 +77,14 @@ def submit(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="fingerspelling-") as folder:
         packed = pathlib.Path(folder) / ZIP
         pack(arguments.model, packed)
-        content: dict[str, Any] = {"sha256": directories.sha256_of(packed), "bytes": packed.stat().st_size}
+        content: dict[str, Any] = {"bytes": packed.stat().st_size}
         try:
             content |= check(packed, files, labels, task, most=arguments.clips, test_clips=test_clips)
         except UserError as error:
             raise UserError(f"{error}: {target} is not put in place") from error
         with storage.replacing(target) as temporary:
             shutil.copyfile(packed, temporary)
-    directories.complete(arguments.output, request, content)
+    directories.complete(arguments.output, request, content, files=[ZIP])
     print(f"{target}: {content['bytes'] / 1e6:.1f} MB, all checks passed: submit it")
 
 
@@ -98,7 +97,7 @@ def find_clips(data: AnyPath, signers: tuple[int, ...], task: Task) -> tuple[lis
     if not (data / task.metadata.file).is_file():
         if signers:
             raise UserError(f"{data} has no {task.metadata.file}, which tells whose clips are whose (--signers)")
-        files = parquet_files(data)
+        files = wide.parquet_files(data)
         return files, None, {file.name: storage.file_sizes(file.parent)[file.name] for file in files}
     table = metadata.read(data, task.metadata)
     if unknown := set(signers) - set(table.signers):
@@ -118,13 +117,7 @@ def pack(model: AnyPath, file: pathlib.Path) -> None:
 
 
 def check(
-    packed: pathlib.Path,
-    files: list[AnyPath],
-    labels: dict[int, str] | None,
-    task: Task,
-    *,
-    most: int,
-    test_clips: int,
+    packed: pathlib.Path, files: list[AnyPath], labels: dict[int, str] | None, task: Task, *, most: int, test_clips: int
 ) -> dict[str, Any]:
     """Checks an archive, prints a line for what is passed, and returns what the manifest says about it.
 
@@ -150,7 +143,7 @@ def check(
     _passed("signature", f"{SERVING} takes {len(columns)} columns, gives {task.unit}; loaded in {loading:.2f} s")
     for num_frames in (0, 1, 2, 3):
         for value in (np.nan, 0.5, np.inf):
-            submission.label(np.full((num_frames, len(columns)), value, np.float32), f"{num_frames} frames of {value}")
+            submission.answer(np.full((num_frames, len(columns)), value, np.float32), f"{num_frames} frames of {value}")
     _passed("edges", "0 to 3 frames, missing or infinite: at least one row")
 
     pairs, seconds = [], []
@@ -158,7 +151,7 @@ def check(
     total = most if labels is None else min(most, len(labels))
     for sequence_id, inputs, reading in track(itertools.islice(found, most), "checking", "clips", total=total):
         started = time.perf_counter()
-        prediction = submission.label(inputs, f"clip {sequence_id}")
+        prediction = submission.answer(inputs, f"clip {sequence_id}")
         seconds.append(reading + time.perf_counter() - started)
         pairs.append(((labels or {}).get(sequence_id, ""), prediction))
     if not pairs:
@@ -210,20 +203,22 @@ class Submission:
         except (ValueError, RuntimeError) as error:
             raise UserError(f"{MODEL} does not run in LiteRT ({errors.reason(error)})") from error
 
-    def label(self, inputs_TxK: np.ndarray, name: str) -> str:
-        """What it says of the clip `name`."""
+    def answer(self, inputs_TxK: np.ndarray, name: str) -> str:
+        """The label that it gives for the clip `name`."""
         try:
-            rows_CxV = self._runner(inputs=inputs_TxK)["outputs"]
+            outputs = self._runner(inputs=inputs_TxK)["outputs"]
         except (KeyError, ValueError, RuntimeError) as error:
             raise UserError(f"{MODEL} gives no answer for {name} ({errors.reason(error)})") from error
-        if rows_CxV.ndim != 2 or not len(rows_CxV) or rows_CxV.shape[1] != len(self._task.classes):
-            raise UserError(
-                f"{MODEL} gives {rows_CxV.shape} for {name}, expected ({self._task.unit}, {len(self._task.classes)}),"
-                " at least one row"
-            )
-        if not np.isfinite(rows_CxV).all():
+        expected = self._task.contract.answer_shape(len(self._task.classes))
+        fits = len(outputs.shape) == len(expected) and all(
+            b in (-1, a) for a, b in zip(outputs.shape, expected, strict=True)
+        )
+        if not fits or not outputs.size:
+            shown = ", ".join(self._task.unit if size < 0 else str(size) for size in expected)
+            raise UserError(f"{MODEL} gives {outputs.shape} for {name}, expected ({shown}), at least one row")
+        if not np.isfinite(outputs).all():
             raise UserError(f"{MODEL} gives values that are not numbers for {name}")
-        return self._task.decode(np.argmax(rows_CxV, axis=1).tolist())
+        return self._task.decode(np.argmax(np.atleast_2d(outputs), axis=-1).tolist())
 
 
 def read_clips(files: list[AnyPath], columns: list[str], task: Task) -> Iterator[tuple[int, np.ndarray, float]]:

@@ -6,7 +6,6 @@ Training and validation clips that score below the threshold are dropped and lis
 split is copied whole. The result is a dataset like any other, with its own statistics.
 """
 
-import argparse
 import collections
 import dataclasses
 import functools
@@ -29,8 +28,6 @@ from pipeline.dataset.splits import SPLITS, TEST, TRAIN
 from pipeline.scores import score_table
 from pipeline.scores.score_table import Row
 from pipeline.tasks.faults import LOW_SCORE, Fault
-
-DROPPED = "dropped.jsonl"
 
 _BINS = 100
 # Beyond these no valley is believed: below, hardly anything is dropped; above, good clips are.
@@ -90,7 +87,7 @@ class FilterShard:
                             writer.reject(row.sequence_id, Fault(LOW_SCORE, f"score {row.score:.4g}"), **_why(row))
 
 
-@functools.lru_cache(maxsize=1)  # a worker makes many shards of one data set
+@functools.lru_cache(maxsize=1)  # a worker makes many shards of one dataset
 def _read(parent: AnyPath, scores: AnyPath, fingerprint: str, scores_sha256: str) -> tuple[Dataset, dict[int, Row]]:
     source = Dataset.open(parent)
     if source.fingerprint != fingerprint or directories.sha256_of(scores) != scores_sha256:
@@ -130,11 +127,11 @@ def filter_dataset(
         clips; nothing is left to train on.
     """
     source = Dataset.open(parent)
-    if directories.read_manifest(scores, score_table.KIND).get("dataset") != source.fingerprint:
+    manifest, rows = score_table.open_table(scores)
+    if manifest.get("dataset") != source.fingerprint:
         raise UserError(f"{scores} holds the scores of another dataset than {parent}: score this one (training.score)")
     table = scores / score_table.FILE_NAME
-    rows = score_table.read(table)
-    scores_sha256 = directories.sha256_of(table)
+    scores_sha256 = manifest["files"][score_table.FILE_NAME]
     _check_rows(rows, table, source)
     origin = "given" if threshold is not None else "chosen from the training scores"
     training_scores = [row.score for row in rows.values() if row.split == TRAIN]
@@ -167,7 +164,7 @@ def filter_dataset(
         clips=len(rows),
         title="filtering",
         runner=runner,
-        rejected_name=DROPPED,
+        rejected_name=dataset.DROPPED,
         content=lambda reports: parent_json | _accounts(reports, rows),
     )
     if made:
@@ -215,15 +212,7 @@ def main() -> None:
 
 
 def _threshold(text: str) -> float | None:
-    if text == "auto":
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number")
-    return value
+    return None if text == "auto" else arguments.number(math.isfinite, "auto, or a number such as 0.4")(text)
 
 
 if __name__ == "__main__":

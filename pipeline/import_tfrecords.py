@@ -9,21 +9,18 @@ every phrase is the same; of rows with the same phrase, the order alone tells wh
 """
 
 import dataclasses
-import functools
 import pathlib
 from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.beam import job, runners
-from pipeline.beam.runners import Runner
+from pipeline.beam import runners
+from pipeline.beam.conversion import ConvertShard, convert
 from pipeline.common import arguments, errors
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
-from pipeline.dataset import metadata, records, split_options
+from pipeline.dataset import records, split_options
 from pipeline.dataset.metadata import Entry, Metadata
-from pipeline.dataset.sharding import Shard, ShardWriter
-from pipeline.dataset.splits import SplitRule
 from pipeline.tasks.faults import NO_LANDMARKS, Fault
 from pipeline.tasks.fingerspelling import Fingerspelling
 
@@ -36,30 +33,17 @@ PUBLISHED_POINTS = np.concatenate(
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class ImportShard:
-    """Makes one shard of `output` from files of `records`; reads the metadata in `data` itself."""
+class ImportShard(ConvertShard):
+    """Makes one shard from record files of `folder`."""
 
-    records: AnyPath
-    data: AnyPath
-    output: AnyPath
-    metadata_sha256: tuple[tuple[str, str], ...]
-    rule: SplitRule
+    made_from = "tfrecords"
+    title = "importing"
 
-    def __call__(self, shard: Shard) -> None:
-        table, split_of = _read(self.data, self.metadata_sha256, self.rule)
-        with ShardWriter(self.output, shard, TASK) as writer:
-            for name in shard.files:
-                rows = table.by_path[name]
-                for entry, found in zip(rows, read_file(self.records / name, rows), strict=True):
-                    if entry.sequence_id in split_of:
-                        writer.take(split_of[entry.sequence_id], entry, found)
+    def of_folder(self, table: Metadata) -> Metadata:
+        return by_record_file(table)
 
-
-@functools.lru_cache(maxsize=1)  # a worker makes many shards of one data set
-def _read(data: AnyPath, sha256: tuple[tuple[str, str], ...], rule: SplitRule) -> tuple[Metadata, dict[int, str]]:
-    table = job.read_metadata(data, TASK, sha256)
-    return by_record_file(table), rule.assign(table.entries.values())
+    def read(self, path: AnyPath, rows: list[Entry]) -> Iterator[tuple[int, np.ndarray | Fault]]:
+        return zip((row.sequence_id for row in rows), read_file(path, rows), strict=True)
 
 
 def by_record_file(table: Metadata) -> Metadata:
@@ -115,7 +99,7 @@ def read_file(path: AnyPath, rows: list[Entry]) -> Iterator[np.ndarray | Fault]:
 
 
 def _read_records(path: AnyPath) -> Iterator[bytes]:
-    """What to do about a damaged file is not what it is in a data set of this program."""
+    """What to do about a damaged file is not what it is in a dataset of this program."""
     try:
         yield from records.read_records(path)
     except UserError as error:
@@ -127,35 +111,6 @@ def _text(phrase: list[float]) -> str:
     return "".join(characters.get(index, "\ufffd") for index in phrase)
 
 
-def import_tfrecords(
-    records_folder: AnyPath, data: AnyPath, output: AnyPath, rule: SplitRule, *, runner: Runner, names: tuple[str, ...]
-) -> None:
-    """Makes the dataset `output`, unless it is complete.
-
-    Raises:
-      UserError: of `metadata.read`, `SplitRule.assign` and `job.make_from_metadata`; record files do not fit.
-    """
-    if not records_folder.is_dir():
-        nearby = errors.suggest_path(records_folder, lambda path: any(path.glob("*.tfrecord")))
-        raise UserError(f"{records_folder}: {errors.what_is_there(records_folder)}; {_EXPECTED}{nearby}")
-    named = metadata.read(data, TASK.metadata, names)
-    TASK.of_data(data)
-    table = by_record_file(named)
-    job.make_from_metadata(
-        output,
-        records_folder,
-        TASK,
-        table,
-        rule,
-        ImportShard(records_folder, data, output, tuple(table.sha256.items()), rule),
-        split_of=rule.assign(named.entries.values()),  # by the names in the metadata
-        made_from="tfrecords",
-        num_shards=len(table.by_path),
-        runner=runner,
-        title="importing",
-    )
-
-
 def main() -> None:
     parser = arguments.Parser(__doc__)
     parser.add_argument("--records", type=arguments.path, required=True, help="directory of <file_id>.tfrecord files")
@@ -164,13 +119,19 @@ def main() -> None:
     split_options.add_options(parser)
     runners.add_options(parser)
     args = parser.parse_args()
-    import_tfrecords(
-        args.records,
+    if not args.records.is_dir():
+        nearby = errors.suggest_path(args.records, lambda path: any(path.glob("*.tfrecord")))
+        raise UserError(f"{args.records}: {errors.what_is_there(args.records)}; {_EXPECTED}{nearby}")
+    convert(
         args.data,
         args.output,
         split_options.rule(args),
+        num_shards=None,
         runner=runners.from_arguments(args, places=(args.records, args.data, args.output)),
-        names=tuple(args.metadata or ()),
+        task_name=TASK.name,
+        names=args.metadata or (),
+        folder=args.records,
+        kind=ImportShard,
     )
 
 

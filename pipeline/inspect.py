@@ -27,7 +27,7 @@ _LONG = 12  # lists of a manifest that are longer are left out
 
 
 def describe(found: Dataset) -> Iterator[str]:
-    """Yields what there is to know of a data set, line by line, from its manifest and statistics.
+    """Yields what there is to know of a dataset, line by line, from its manifest and statistics.
 
     Raises:
       KeyError: the manifest is damaged.

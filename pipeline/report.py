@@ -10,8 +10,6 @@ clips: the difference of their scores, its interval, and the probability that th
 signers are resampled.
 """
 
-import csv
-
 from pipeline import tasks
 from pipeline.common import arguments, directories, errors
 from pipeline.common.errors import UserError
@@ -19,6 +17,7 @@ from pipeline.common.storage import AnyPath
 from pipeline.dataset.splits import SPLITS, TEST
 from pipeline.scores import analysis, display, score_table
 from pipeline.scores.score_table import Row
+from pipeline.scores.truth import read_truth
 from pipeline.tasks.task import Task
 
 
@@ -32,13 +31,8 @@ def read_rows(scores: AnyPath, split: str, left_out: set[int]) -> tuple[Task, di
       UserError: it is neither, or nothing is left.
     """
     directory = scores.parent if scores.name == score_table.FILE_NAME and scores.is_file() else scores
-    kind = score_table.KIND
-    if (directory / directories.MANIFEST).is_file():
-        found = directories.read_json(directory / directories.MANIFEST).get("kind")
-        kind = analysis.KIND if found == analysis.KIND else kind
-    manifest = directories.read_manifest(directory, kind, needed=["task"])
+    manifest, rows = score_table.open_table(directory, score_table.KIND, analysis.KIND)
     table = directory / score_table.FILE_NAME
-    rows = score_table.read(table)
     of_split = {i: row for i, row in rows.items() if row.split == split}
     if not of_split:
         there = ", ".join(name for name in SPLITS if any(row.split == name for row in rows.values()))
@@ -47,17 +41,6 @@ def read_rows(scores: AnyPath, split: str, left_out: set[int]) -> tuple[Task, di
     if not kept:
         raise UserError(f"{table}: all of its {len(of_split):,} {split} clips are to be left out")
     return tasks.from_json(manifest["task"], directory / directories.MANIFEST), kept
-
-
-def read_ids(file: AnyPath) -> set[int]:
-    """The column `sequence_id` of a CSV file."""
-    try:
-        with file.open(newline="", encoding="utf-8") as lines:
-            return {int(row["sequence_id"]) for row in csv.DictReader(lines)}
-    except (OSError, LookupError, TypeError, ValueError, csv.Error) as error:
-        raise UserError(
-            f"cannot read {file}: expected a CSV file with a column sequence_id ({errors.reason(error)})"
-        ) from error
 
 
 def main() -> None:
@@ -73,8 +56,10 @@ def main() -> None:
     )
     parser.add_argument("--json", type=arguments.path, metavar="FILE", help="also write everything there, as JSON")
     args = parser.parse_args()
-    left_out = read_ids(args.leave_out) if args.leave_out else set()
+    left_out = set(read_truth(args.leave_out, kinds=False)) if args.leave_out else set()
     (task, rows), *others = [read_rows(each, args.split, left_out) for each in (args.scores, args.second) if each]
+    for other, _ in others:
+        tasks.check_same(task, args.scores, other, args.second)
     out = display.screen()
     which = f"{args.split} clips, some left out" if left_out else f"{args.split} clips"
     if args.second:

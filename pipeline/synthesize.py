@@ -45,13 +45,7 @@ _MIN_ROWS_PER_GROUP = 4096
 
 
 def synthesize(
-    output: AnyPath,
-    *,
-    clips: int = 1200,
-    signers: int = 12,
-    files: int = 6,
-    spoiled_share: float = 0.12,
-    seed: int = 0,
+    output: AnyPath, *, clips: int = 1200, signers: int = 12, files: int = 6, spoiled_share: float = 0.12, seed: int = 0
 ) -> bool:
     """Writes the folder. Returns whether there was anything to do: a complete folder of the same arguments stays.
 
@@ -110,12 +104,7 @@ def _write_all_landmarks(output: AnyPath, planned: list[PlannedClip], signers: l
 
 
 def _write_landmarks(
-    path: AnyPath,
-    planned: list[PlannedClip],
-    signers: list[Signer],
-    seed: int,
-    *,
-    advance: Callable[[], None],
+    path: AnyPath, planned: list[PlannedClip], signers: list[Signer], seed: int, *, advance: Callable[[], None]
 ) -> None:
     """Writes one parquet file of whole clips, a few of them in memory at a time."""
     with (
@@ -182,23 +171,14 @@ def _write_metadata(output: AnyPath, planned: list[PlannedClip]) -> None:
         output / columns.file,
         (columns.path, "file_id", columns.id, columns.signer, columns.label),
         (
-            (
-                f"train_landmarks/{each.file_id}.parquet",
-                each.file_id,
-                each.sequence_id,
-                each.signer,
-                each.phrase,
-            )
+            (f"train_landmarks/{each.file_id}.parquet", each.file_id, each.sequence_id, each.signer, each.phrase)
             for each in planned
         ),
     )
 
 
 def _write_csv(path: AnyPath, header: tuple[str, ...], rows: Iterable[tuple]) -> None:
-    with (
-        storage.replacing(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
+    with storage.replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([header, *rows])
 
 

@@ -108,11 +108,7 @@ def check_disk(output: pathlib.Path) -> Finding:
     free = shutil.disk_usage(place).free
     text = f"{free / GB:.1f} GB free at {output}"
     if free < DISK:
-        return (
-            WARN,
-            "disk",
-            f"{text}; packages and demo take {DISK / GB:.0f}: choose another --output",
-        )
+        return (WARN, "disk", f"{text}; packages and demo take {DISK / GB:.0f}: choose another --output")
     return OK, "disk", text
 
 

@@ -9,7 +9,6 @@ kept in OUTPUT/report.txt and report.json.
 
 import argparse
 import contextlib
-import csv
 import dataclasses
 import json
 import sys
@@ -23,19 +22,19 @@ from rich.text import Text
 
 from inference import recognizer
 from pipeline import tasks
-from pipeline.common import directories, errors, storage
+from pipeline.common import directories, storage
 from pipeline.common.arguments import Parser, path, positive
 from pipeline.common.errors import UserError, run
 from pipeline.common.processes import call, check_status
 from pipeline.common.progress import console
 from pipeline.common.storage import AnyPath
 from pipeline.dataset import metadata
-from pipeline.dataset.dataset import Dataset
+from pipeline.dataset.dataset import DROPPED, Dataset
 from pipeline.dataset.split_options import signers
 from pipeline.dataset.splits import TEST, TRAIN, SplitRule
-from pipeline.filter import DROPPED
 from pipeline.scores import analysis, display, score_table
 from pipeline.scores.display import scored
+from pipeline.scores.truth import read_truth
 from training import config
 from training.data import holdout
 
@@ -93,10 +92,7 @@ def main() -> None:
     report = summarise(arguments.output, [stage.title for stage in stages(arguments)], truth)
     show(report, display.screen())
     directories.write_json(arguments.output / "report.json", report)
-    with (
-        storage.replacing(arguments.output / "report.txt") as temporary,
-        temporary.open("w", encoding="utf-8") as file,
-    ):
+    with storage.replacing(arguments.output / "report.txt") as temporary, temporary.open("w", encoding="utf-8") as file:
         show(report, display.screen(file))
     if not was_complete:
         directories.complete(arguments.output, request, {})
@@ -188,29 +184,14 @@ def read_seconds(output: AnyPath) -> dict[str, float]:
     return directories.read_json(output / SECONDS) if (output / SECONDS).is_file() else {}
 
 
-def read_truth(file: AnyPath) -> dict[int, str]:
-    """Kind of spoiling by clip id."""
-    try:
-        with file.open(newline="", encoding="utf-8") as lines:
-            reader = csv.DictReader(lines)
-            if not {"sequence_id", "kind"} <= set(reader.fieldnames or ()):
-                raise ValueError(f"found {', '.join(reader.fieldnames or ['nothing'])}")
-            return {int(row["sequence_id"]): str(row["kind"]) for row in reader}
-    except (OSError, ValueError, csv.Error) as error:
-        raise UserError(
-            f"cannot read {file}: expected a CSV file with the columns sequence_id, kind ({errors.reason(error)})"
-        ) from error
-
-
 def summarise(output: AnyPath, titles: list[str], truth: dict[int, str]) -> dict[str, Any]:
     """What the closing table says of the stages `titles`. `truth` decides nothing but its own rows."""
     seconds = read_seconds(output)
     dataset = Dataset.open(output / DATASET)
     filtered = Dataset.open(output / FILTERED)
-    base = score_table.read(output / "scores" / score_table.FILE_NAME)
-    final = score_table.read(output / "evaluation" / score_table.FILE_NAME)
+    scored_base, base = score_table.open_table(output / "scores")
+    evaluated, final = score_table.open_table(output / "evaluation", analysis.KIND)
     model = directories.read_manifest(output / "model", recognizer.KIND)
-    evaluated = directories.read_manifest(output / "evaluation", analysis.KIND)
     with (output / FILTERED / DROPPED).open(encoding="utf-8") as lines:
         dropped = {json.loads(line)["sequence_id"] for line in lines}
     test = sorted(final)
@@ -229,7 +210,7 @@ def summarise(output: AnyPath, titles: list[str], truth: dict[int, str]) -> dict
             for name, ids in groups.items()
             if ids
         },
-        "folds": directories.read_manifest(output / "scores", score_table.KIND)["folds"],
+        "folds": scored_base["folds"],
         "filter": _caught(base, dropped, truth) if truth else {},
         "model": {
             "bytes": model["bytes"],

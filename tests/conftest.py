@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.beam import conversion
 from pipeline.common import storage
 from pipeline.tasks import body
 from pipeline.tasks.fingerspelling import CHARACTER_MAP, CHARACTER_TO_INDEX
@@ -157,13 +158,12 @@ def toy_data(made_once) -> pathlib.Path:
 @pytest.fixture(scope="session")
 def toy_dataset(toy_data: pathlib.Path, made_once) -> pathlib.Path:
     """Directory of the converted toy data: 24 clips of two signers to train on, 12 of a third to test on."""
-    from pipeline import convert
     from pipeline.beam.runners import Runner
     from pipeline.dataset.splits import SplitRule
 
     rule = SplitRule(test_signers=(3,))
     return made_once(
-        "toy-dataset", lambda folder: convert.convert(toy_data, folder, rule, num_shards=None, runner=Runner())
+        "toy-dataset", lambda folder: conversion.convert(toy_data, folder, rule, num_shards=None, runner=Runner())
     )
 
 
@@ -185,7 +185,7 @@ def toy_settings() -> list[str]:
 
 @pytest.fixture(scope="session")
 def toy_run(toy_dataset: pathlib.Path, toy_settings: list[str], command, made_once) -> pathlib.Path:
-    """Directory of a run trained on the toy data set. Shared: read it, do not change it."""
+    """Directory of a run trained on the toy dataset. Shared: read it, do not change it."""
     from training import train
 
     return made_once(

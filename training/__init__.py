@@ -1,4 +1,4 @@
-"""Training and scoring of the CTC transformer on the data sets that `pipeline` writes."""
+"""Training and scoring of the CTC transformer on the datasets that `pipeline` writes."""
 
 import os
 

@@ -9,7 +9,7 @@ from pipeline.common.errors import UserError, nearest
 from pipeline.common.storage import AnyPath
 from training import settings
 from training.network.encoders import ENCODERS, EncoderSettings, Published
-from training.settings import setting
+from training.settings import probability, setting, share
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Data:
     plausible_only: bool = setting(True, "train only on clips that can hold their label, by the task's rule")
     validation_share: float = setting(
         0.05,
-        "share of the training labels (or signers, as the task says) held out to validate on, where the data set has no"
+        "share of the training labels (or signers, as the task says) held out to validate on, where the dataset has no"
         " validation split",
         at_least=0,
         below=1,
@@ -47,38 +47,30 @@ class Data:
 
 @dataclasses.dataclass(frozen=True)
 class Augment:
-    resample_probability: float = setting(0.8, "probability of changing the speed", at_least=0, at_most=1)
+    resample_probability: float = probability(0.8, "changing the speed")
     resample_low: float = setting(0.5, "least frames, relative to what there were", above=0)
     resample_high: float = setting(1.5, "most frames, relative to what there were", above=0)
-    mirror_probability: float = setting(0.5, "probability of exchanging left and right", at_least=0, at_most=1)
-    affine_probability: float = setting(0.75, "probability of rotation, shear and shift", at_least=0, at_most=1)
+    mirror_probability: float = probability(0.5, "exchanging left and right")
+    affine_probability: float = probability(0.75, "rotation, shear and shift")
     rotation_degrees: float = setting(30.0, "largest rotation", at_least=0)
     shear: float = setting(0.15, "largest shear", at_least=0)
     shift: float = setting(0.1, "largest shift, in widths of the image", at_least=0)
     hand_scale: float = setting(0.2, "largest scale of the hands against face and body", at_least=0, below=1)
     hand_shift: float = setting(0.1, "largest shift of the hands against face and body", at_least=0)
     aspect_ratio: float = setting(1.9, "height by width of the image that rotation assumes", above=0)
-    time_mask_probability: float = setting(0.5, "probability of masking frames", at_least=0, at_most=1)
-    time_mask_low: float = setting(0.2, "least share of the frames masked", at_least=0, at_most=1)
-    time_mask_high: float = setting(0.4, "largest share of the frames masked", at_least=0, at_most=1)
-    spatial_mask_probability: float = setting(
-        0.5, "probability of masking a window of the image", at_least=0, at_most=1
-    )
-    spatial_mask_low: float = setting(0.2, "smallest window, as a share of the image's sides", at_least=0, at_most=1)
-    spatial_mask_high: float = setting(0.4, "largest window, as a share of the image's sides", at_least=0, at_most=1)
+    time_mask_probability: float = probability(0.5, "masking frames")
+    time_mask_low: float = share(0.2, "least share of the frames masked")
+    time_mask_high: float = share(0.4, "largest share of the frames masked")
+    spatial_mask_probability: float = probability(0.5, "masking a window of the image")
+    spatial_mask_low: float = share(0.2, "smallest window, as a share of the image's sides")
+    spatial_mask_high: float = share(0.4, "largest window, as a share of the image's sides")
     # Not published. Others gained by them (Kaggle's 1st place: 0.1 each), with other networks; until that is measured
     # with these ones, the presets are the published recipe.
-    drop_hand_probability: float = setting(
-        0.0, "probability of leaving out the hand that is seen less", at_least=0, at_most=1
-    )
-    drop_fingers_probability: float = setting(
-        0.0, "probability of leaving out two to six of ten fingers", at_least=0, at_most=1
-    )
-    drop_face_probability: float = setting(0.0, "probability of leaving out the face", at_least=0, at_most=1)
-    drop_pose_probability: float = setting(0.0, "probability of leaving out the body", at_least=0, at_most=1)
-    join_probability: float = setting(
-        0.0, "probability of joining another clip of the signer, where both fit the frame budget", at_least=0, at_most=1
-    )
+    drop_hand_probability: float = probability(0.0, "leaving out the hand that is seen less")
+    drop_fingers_probability: float = probability(0.0, "leaving out two to six of ten fingers")
+    drop_face_probability: float = probability(0.0, "leaving out the face")
+    drop_pose_probability: float = probability(0.0, "leaving out the body")
+    join_probability: float = probability(0.0, "joining another clip of the signer, where both fit the frame budget")
 
 
 @dataclasses.dataclass(frozen=True)

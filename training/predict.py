@@ -33,15 +33,15 @@ def predict(model: Model, corpus: Corpus, *, max_frames: int, done: Callable[[],
     """The predicted label of every clip, in the corpus' order. `done` is called after each."""
     predictions = [""] * len(corpus)
     for position, outputs in clip_outputs(model, corpus, max_frames=max_frames):
-        predictions[position] = label(model, outputs)
+        predictions[position] = prediction(model, outputs)
         done()
     return predictions
 
 
-def label(model: Model, outputs: np.ndarray) -> str:
+def prediction(model: Model, outputs: np.ndarray) -> str:
     """The label that the outputs of one clip say."""
     classes, _ = model.head.decode(keras.ops.convert_to_tensor(outputs))
-    return model.task.decode(keras.ops.convert_to_numpy(classes).tolist())
+    return model.task.prediction(keras.ops.convert_to_numpy(classes).tolist())
 
 
 def _filled(batch: dict[str, np.ndarray], batch_size: int) -> dict[str, np.ndarray]:

@@ -38,7 +38,7 @@ def request(config: cfg.Config, dataset: Dataset) -> directories.Request:
         "task": dataset.task.as_json(),
         "config": cfg.as_json(config),
         "dataset": dataset.fingerprint,
-        "statistics": dataset.manifest["statistics_sha256"],
+        "statistics": dataset.manifest["files"][STATISTICS],
     }
     return directories.Request(KIND, settings)
 
@@ -61,34 +61,28 @@ class Run:
     @classmethod
     def open(cls, directory: AnyPath) -> "Run":
         """Raises `UserError` where it is not a finished run of this version, or its files have changed since."""
-        needed = ["weights", "weights_sha256", "statistics_sha256"]
-        manifest = directories.read_manifest(directory, KIND, needed=needed)
+        manifest = directories.read_manifest(directory, KIND, needed=["weights"], files=[STATISTICS])
+        directories.check_file(directory / str(manifest["weights"]), manifest["files"].get(manifest["weights"]))
         where = directory / directories.MANIFEST
         try:
             task = tasks.from_json(manifest["settings"]["task"], where)
             config = cfg.from_json(manifest["settings"]["config"], where=f"{where}: ")
         except (LookupError, TypeError) as error:
             raise UserError(f"{where} is damaged ({error}): delete {directory} and train it again") from error
-        directories.check_file(directory / manifest["weights"], manifest["weights_sha256"])
-        directories.check_file(directory / STATISTICS, manifest["statistics_sha256"])
-        return cls(directory, manifest, task, config, *read_statistics(directory / STATISTICS, task))
+        return cls(directory, manifest, task, config, *read_statistics(directory))
 
     def check_task(self, dataset: Dataset) -> None:
-        """Raises `UserError` for a data set of another task."""
-        if dataset.task.as_json() != self.task.as_json():
-            raise UserError(
-                f"{self.directory} was trained for the task {self.task.name}, {dataset.path} is of the task"
-                f" {dataset.task.name}, or of other classes: name a run and a data set of the same task"
-            )
+        """Raises `UserError` for a dataset of another task."""
+        tasks.check_same(self.task, self.directory, dataset.task, dataset.path)
 
     @property
     def fingerprint(self) -> str:
         """Identifies the weights, whatever trained them."""
-        return self.manifest["weights_sha256"]
+        return self.manifest["files"][self.manifest["weights"]]
 
     @property
     def dataset(self) -> str:
-        """The fingerprint of the data set that it was trained on."""
+        """The fingerprint of the dataset that it was trained on."""
         return self.manifest["settings"]["dataset"]
 
     def load_model(self):

@@ -1,4 +1,4 @@
-"""Scores every clip of a data set with a trained model, or out of fold with several.
+"""Scores every clip of a dataset with a trained model, or out of fold with several.
 
     python -m training.score --run out/base --dataset out/dataset --output out/scores
     python -m training.score --run out/base-1 --run out/base-2 --dataset out/dataset --output out/scores
@@ -39,7 +39,7 @@ def main() -> None:
         required=True,
         help="run directory made by training.train; several times for the models of all folds",
     )
-    parser.add_argument("--dataset", type=path, required=True, help="data set to score")
+    parser.add_argument("--dataset", type=path, required=True, help="dataset to score")
     parser.add_argument("--output", type=path, required=True, help="directory for the scores: new, or unfinished")
     parser.add_argument("--device", choices=devices.DEVICES, default="auto", help=devices.HELP)
     score(parser.parse_args())
@@ -53,7 +53,7 @@ def score(arguments: argparse.Namespace) -> None:
     runs = _all_folds(runs, dataset)
     if runs[0].dataset != dataset.fingerprint:
         console.print(
-            f"note: {runs[0].directory} was trained on another data set: which signers and labels it knew is taken"
+            f"note: {runs[0].directory} was trained on another dataset: which signers and labels it knew is taken"
             f" from the training split of {dataset.path}"
         )
     task = {"task": dataset.task.as_json(), "dataset": dataset.fingerprint}
@@ -65,14 +65,8 @@ def score(arguments: argparse.Namespace) -> None:
     rows = _score(runs, dataset)
     score_table.write(arguments.output / score_table.FILE_NAME, rows)
     pooled = {split: score_table.pooled_score(row for row in rows if row.split == split) for split in dataset.splits}
-    content = {
-        **task,
-        "clips": len(rows),
-        "pooled_score": pooled,
-        "folds": len(runs),
-        "weights_sha256": [each.fingerprint for each in runs],
-    }
-    directories.complete(arguments.output, request, content)
+    content = {**task, "clips": len(rows), "pooled_score": pooled, "folds": len(runs)}
+    directories.complete(arguments.output, request, content, files=[score_table.FILE_NAME])
     shown = ", ".join(f"{split} {value:.4f}" for split, value in pooled.items())
     how = f"out of fold, by {len(runs)} models" if len(runs) > 1 else "training clips in-sample"
     print(f"{arguments.output}: {len(rows):,} clips scored, {how}; pooled score: {shown}")
@@ -82,7 +76,7 @@ def score(arguments: argparse.Namespace) -> None:
 
 
 def _all_folds(runs: list[Run], dataset: Dataset) -> list[Run]:
-    """The runs in the order of their folds: of all, and of this data set; or one that left out nothing.
+    """The runs in the order of their folds: of all, and of this dataset; or one that left out nothing.
 
     Raises:
       UserError: they are something else.
@@ -101,8 +95,8 @@ def _all_folds(runs: list[Run], dataset: Dataset) -> list[Run]:
             )
         if each.dataset != dataset.fingerprint:
             raise UserError(
-                f"{each.directory} was trained on another data set than {dataset.path}, whose folds are others: score"
-                " the data set of its training"
+                f"{each.directory} was trained on another dataset than {dataset.path}, whose folds are others: score"
+                " the dataset of its training"
             )
     by_fold = {each.config.data.fold: each for each in runs}
     if len(by_fold) < len(runs) or len(by_fold) < first.config.data.folds:

@@ -40,6 +40,14 @@ def setting(default: Any, help: str, **limits: Any) -> Any:  # noqa: A002  # as 
     return dataclasses.field(default=default, metadata={"help": help, "range": Range(**limits)})
 
 
+def share(default: float, help: str) -> Any:  # noqa: A002
+    return setting(default, help, at_least=0, at_most=1)
+
+
+def probability(default: float, event: str) -> Any:
+    return share(default, f"probability of {event}")
+
+
 def flat(section: Any, prefix: str = "") -> Iterator[tuple[str, Any, dataclasses.Field]]:
     """Yields full name (such as optimizer.epochs), value and field of every setting of a dataclass and those in it."""
     for field in dataclasses.fields(section):

@@ -1,4 +1,4 @@
-"""Trains a base or final model on a data set.
+"""Trains a base or final model on a dataset.
 
     python -m training.train --dataset out/dataset --output out/base --preset base
     python -m training.train --dataset out/dataset --output out/trial --preset small --set optimizer.epochs=5
@@ -7,21 +7,20 @@ Writes a run directory: the weights with the best score on validation clips, the
 checkpoint, and `logs` for TensorBoard. An interrupted run is continued by the same command, from the last checkpoint,
 and ends as it would have ended without the interruption.
 
-Validation is the data set's validation split; where it has none, a share of the labels of the training signers (or of
+Validation is the dataset's validation split; where it has none, a share of the labels of the training signers (or of
 the signers themselves, as the task says). The test split is never read.
 """
 
 import argparse
 import importlib
-import math
 
 import numpy as np
 
 from pipeline.common import directories
-from pipeline.common.arguments import Parser, path
+from pipeline.common.arguments import Parser, number, path
 from pipeline.common.errors import run
 from pipeline.common.progress import progress
-from pipeline.dataset.dataset import Dataset
+from pipeline.dataset.dataset import STATISTICS, Dataset
 from training import config as cfg
 from training import devices, runs
 
@@ -40,7 +39,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--checkpoint-minutes",
-        type=_minutes,
+        type=number(lambda minutes: minutes >= 0, "a number of minutes, such as 5"),
         default=5.0,
         metavar="M",
         help="most minutes between checkpoints; one is saved after every epoch too; 0: after every step",
@@ -48,16 +47,6 @@ def main() -> None:
     parser.add_argument("--device", choices=devices.DEVICES, default="auto", help=devices.HELP)
     arguments = parser.parse_args()
     train(arguments)
-
-
-def _minutes(text: str) -> float:
-    try:
-        minutes = float(text)
-    except ValueError:
-        minutes = -1
-    if not 0 <= minutes < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes, such as 5")
-    return minutes
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -82,7 +71,8 @@ def train(arguments: argparse.Namespace) -> None:
             bar.console.print(summary)
     result = trainer.finish()
     packages = (np, keras, importlib.import_module(keras.backend.backend()))
-    directories.complete(arguments.output, request, result, packages=packages)
+    files = (result["weights"], STATISTICS, runs.HISTORY)
+    directories.complete(arguments.output, request, result, files=files, packages=packages)
     print(
         f"{arguments.output}: best validation score {result['best_score']:.4f} in epoch {result['best_epoch']}"
         f" ({result['validation_clips']} clips, {result['validation']})"

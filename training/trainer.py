@@ -98,7 +98,7 @@ class Trainer:
         note = checkpoint.load(path, self._state())
         if note.get("run") != self._run:
             raise UserError(
-                f"{path} is of a run with other settings or another data set: put this run's own back, or delete"
+                f"{path} is of a run with other settings or another dataset: put this run's own back, or delete"
                 f" {self.directory} and train it again"
             )
         self.history, self.best = note["history"], note["best"]
@@ -181,11 +181,11 @@ class Trainer:
         return self.task.score([each.label for each in self.validation.clips], predictions)
 
     def finish(self) -> dict[str, Any]:
-        """What the manifest says about the run."""
+        """What the manifest says about the run. Raises `UserError` where its weights are not what was saved."""
+        directories.check_file(self.directory / runs.best_name(self.best["epoch"]), self.best["sha256"])
+        runs.write_history(self.directory, self.history)
         return {
             "weights": runs.best_name(self.best["epoch"]),
-            "weights_sha256": self.best["sha256"],
-            "statistics_sha256": directories.sha256_of(self.directory / STATISTICS),
             "best_score": self.best["score"],
             "best_epoch": self.best["epoch"],
             "training_clips": len(self.chosen),

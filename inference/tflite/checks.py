@@ -13,9 +13,9 @@ import numpy as np
 
 from inference import latency
 from inference.latency import Limits
-from inference.recognizer import MODEL, RECOGNIZE, SERVING, Recognizer, without_filler
+from inference.recognizer import MODEL, RECOGNIZE, SERVING, Recognizer
 from inference.tflite.conversion import WEIGHTS, Weights
-from pipeline.common import directories, native_output
+from pipeline.common import native_output
 from pipeline.common.errors import UserError
 from pipeline.common.progress import track
 from pipeline.dataset.clips import Clip
@@ -68,14 +68,15 @@ class Answer:
     Attributes:
       difference: the largest of an output; NaN where one is NaN, or their number differs.
       largest: the trained model's largest output, or 1.
-      label: what the file answers as the competition asks.
-      own: what the file's own outputs say, which its label must be.
+      answer: the label that the file gives as the competition asks.
+      own: the label that its own outputs say, which must be the same.
+      trained: the label that the trained model says.
     """
 
     name: str
     difference: float
     largest: float
-    label: str
+    answer: str
     own: str
     trained: str
 
@@ -101,7 +102,8 @@ def check_form(file: pathlib.Path, task: Task) -> list[Verdict]:
         runner = interpreter.get_signature_runner(name)
         ends = (runner.get_input_details(), runner.get_output_details())
         found[name] = [each["shape_signature"].tolist() for end in ends for each in end.values()]
-    expected = [[-1, len(task.contract.columns)], [-1, len(task.classes)]]
+    answer = task.contract.answer_shape(len(task.classes))
+    expected = [[-1, len(task.contract.columns)], list(answer)]
     first = interpreter.get_output_details()
     first_is_right = len(first) == 1 and first[0]["shape_signature"].tolist() == expected[1]
     return [
@@ -114,11 +116,11 @@ def check_form(file: pathlib.Path, task: Task) -> list[Verdict]:
 
 def compare(model, recognizer: Recognizer, clips: dict[str, np.ndarray], settings: Settings) -> Iterator[Answer]:
     """Yields the answers to each clip (T, P, D), by its name."""
-    from training.predict import clip_outputs, label
+    from training.predict import clip_outputs, prediction
 
     task = recognizer.task
     names = list(clips)
-    given = [Clip(_as_trained(clip), _some_label(task), index, 0, "check") for index, clip in enumerate(clips.values())]
+    given = [Clip(_as_trained(clip), task.decode([0]), index, 0, "check") for index, clip in enumerate(clips.values())]
     corpus = Corpus.of_clips(given, task)
     expected = clip_outputs(model, corpus, max_frames=settings.max_frames)
     for position, trained in track(expected, "checking", "clips", total=len(clips)):
@@ -131,9 +133,9 @@ def compare(model, recognizer: Recognizer, clips: dict[str, np.ndarray], setting
             name=names[position],
             difference=float(difference),
             largest=max(1.0, float(np.abs(trained).max())),
-            label=recognizer.label(clip),
+            answer=recognizer.answer(clip),
             own=recognizer.recognize(clip).label,
-            trained=without_filler(label(model, trained), task),
+            trained=prediction(model, trained),
         )
 
 
@@ -151,10 +153,10 @@ def check_answers(answers: list[Answer], edge_cases: dict[str, np.ndarray], weig
         expected = f"at most {weights.tolerance:g} off, relative to the largest"
         # Written so that NaN fails too.
         verdicts.append(Verdict(title, shown, expected, off[worst] <= weights.tolerance))
-    other = [each.name for each in answers if each.label != each.own]
+    other = [each.name for each in answers if each.answer != each.own]
     shown = f"{len(answers) - len(other):,} of {len(answers):,}" + (f", not in {other[0]}" if other else "")
     verdicts.append(Verdict("answer is what the outputs say", shown, "all", not other))
-    equal = sum(each.label == each.trained for each in answers)
+    equal = sum(each.answer == each.trained for each in answers)
     # Within the tolerance of outputs, only a tie can change the prediction.
     shown = f"{equal:,} of {len(answers):,} ({equal / len(answers):.1%})"
     verdicts.append(Verdict("predictions of the trained model", shown, "all but ties" if weights.exact else "", None))
@@ -196,7 +198,6 @@ def prove(
     weights = WEIGHTS[settings.weights]
     file = directory / MODEL
     figures: dict[str, Any] = {
-        "model_sha256": directories.sha256_of(file),
         "bytes": file.stat().st_size,
         "parameters": model.trained_weights,
         "max_frames": settings.max_frames,
@@ -220,7 +221,7 @@ def prove(
     answers = {each.name: each for each in compare(model, recognizer, landmarks, settings)}
     verdicts += check_answers(list(answers.values()), cases, weights)
     labels = [each.label for each in clips[:scored]]
-    expected, exported = ([getattr(answers[name], which) for name in named][:scored] for which in ("trained", "label"))
+    expected, exported = ([getattr(answers[name], which) for name in named][:scored] for which in ("trained", "answer"))
     score = score_change(task, labels, expected, exported)
     verdicts.append(
         Verdict(
@@ -236,7 +237,6 @@ def prove(
         from training.predict import predict
 
         untrimmed = predict(model, Corpus.of_clips(clips[:scored], task), max_frames=trained_frames)
-        untrimmed = [without_filler(each, task) for each in untrimmed]
         trimming = score_change(task, labels, untrimmed, expected)
         title = f"score of {settings.max_frames} frames"
         verdicts.append(Verdict(title, shown_change(trimming), f"trained with {trained_frames}", None))
@@ -252,7 +252,7 @@ def prove(
         "scored_clips": scored,
         "edge_cases": len(cases),
         "largest_difference": worst if np.isfinite(worst) else None,
-        "equal_predictions": sum(each.label == each.trained for each in answers.values()) / len(answers),
+        "equal_predictions": sum(each.answer == each.trained for each in answers.values()) / len(answers),
         "score": score,
         "trimming": trimming,
         "latency_milliseconds": times,
@@ -301,11 +301,6 @@ def _operators(file: pathlib.Path) -> tuple[int, list[str]]:
 
 def _shown(signatures: dict[str, list[list[int]]]) -> str:
     return "; ".join(f"{name} {' to '.join(map(str, shapes))}" for name, shapes in sorted(signatures.items()))
-
-
-def _some_label(task: Task) -> str:
-    """A label of clips that are only looked at."""
-    return task.decode([task.contract.filler])
 
 
 def _as_trained(landmarks_TxPxD: np.ndarray) -> np.ndarray:

@@ -4,6 +4,8 @@ import dataclasses
 import os
 import pathlib
 import shutil
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -45,27 +47,33 @@ def load(trained: Run):
     return trained.load_model()
 
 
-def convert(model, max_frames: int, directory: pathlib.Path, *, weights: str) -> None:
+def convert(
+    model, max_frames: int, directory: pathlib.Path, *, weights: str, clip_outputs: Callable[..., Any] | None = None
+) -> None:
     """Writes model.tflite and inference_args.json of a `training.network.model.Model`, unproved.
 
     Two signatures: what the task's export contract asks for, and what `Recognizer` takes. The former is the first
     subgraph, which runtimes run that know of no signatures.
+
+    Args:
+      clip_outputs: what takes the place of `graph.clip_outputs`.
     """
     import keras
     import tensorflow as tf
 
     from inference.tflite import graph
 
+    clip_outputs = clip_outputs or graph.clip_outputs
     task: Task = model.task
     archive = keras.export.ExportArchive()
     archive.track(model)
     signature = [tf.TensorSpec((None, len(task.contract.columns)), tf.float32, name="inputs")]
 
     def serving(inputs):
-        return {"outputs": model.head.answer(graph.clip_outputs(model, inputs, max_frames), task.contract.filler)}
+        return {"outputs": model.head.answer(clip_outputs(model, inputs, max_frames), task.contract.filler)}
 
     def recognize(inputs):
-        outputs = graph.clip_outputs(model, inputs, max_frames)
+        outputs = clip_outputs(model, inputs, max_frames)
         classes, probabilities = model.head.decode(outputs)
         return {"outputs": outputs, "classes": classes, "probabilities": probabilities}
 

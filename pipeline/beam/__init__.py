@@ -1,1 +1,1 @@
-"""The Apache Beam job that makes data sets, and where it runs. Nothing else imports Beam."""
+"""The Apache Beam job that makes datasets, and where it runs. Nothing else imports Beam."""

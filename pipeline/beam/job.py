@@ -1,4 +1,4 @@
-"""The way from input files to a complete data set: what is asked for, made on any runner, and accounted for."""
+"""The way from input files to a complete dataset: what is asked for, made on any runner, and accounted for."""
 
 import pathlib
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -67,7 +67,7 @@ def make_from_metadata(
     runner: Runner,
     title: str,
 ) -> None:
-    """Makes the data set `output` from files of `data` that the metadata names, unless it is complete.
+    """Makes the dataset `output` from files of `data` that the metadata names, unless it is complete.
 
     Args:
       split_of: the splits that `rule` gives the clips that are used.
@@ -93,7 +93,7 @@ def make_from_metadata(
 def request(
     made_from: str, task: Task, table: Metadata, sizes: dict[str, int], *, num_shards: int, rule: SplitRule
 ) -> directories.Request:
-    """What a data set is made from, all that decides its content, and the plan of its shards."""
+    """What a dataset is made from, all that decides its content, and the plan of its shards."""
     settings = {
         "from": made_from,
         "task": task.as_json(),
@@ -129,16 +129,16 @@ def make_dataset(
     check: Callable[[list[ShardReport]], None] = lambda reports: None,
     content: Callable[[list[ShardReport]], dict[str, Any]] = lambda reports: {},
 ) -> dict[str, Any] | None:
-    """Makes the data set `output` of `request`, every shard by `make_shard`.
+    """Makes the dataset `output` of `request`, every shard by `make_shard`.
 
     Args:
       clips: how many there are to read.
       rejected_name: the file that lists what was rejected.
-      check: called with the reports of all shards, in the order of the plan, before the data set is complete.
+      check: called with the reports of all shards, in the order of the plan, before the dataset is complete.
       content: what else the manifest is to hold.
 
     Returns:
-      The manifest; None where the data set was complete before.
+      The manifest; None where the dataset was complete before.
 
     Raises:
       UserError: of `directories.prepare`; a shard could not be made; there is nothing to train on.
@@ -160,13 +160,10 @@ def make_dataset(
         directories.write_json(output / dataset.STATISTICS, summary.fold_statistics(reports))
         with storage.replacing(output / rejected_name) as temporary:
             temporary.write_text(summary.rejected_lines(reports), encoding="utf-8")
-        own = {
-            "task": task.as_json(),
-            "rejected_file": rejected_name,
-            "statistics_sha256": directories.sha256_of(output / dataset.STATISTICS),
-        }
+        own = {"task": task.as_json(), "rejected_file": rejected_name}
+        files = (dataset.STATISTICS, rejected_name)
         # Another isal may compress to other bytes.
-        directories.complete(output, request, own | folded | content(reports), packages=(np, pa, isal))
+        directories.complete(output, request, own | folded | content(reports), files=files, packages=(np, pa, isal))
     return directories.read_manifest(output, dataset.KIND)
 
 

@@ -60,13 +60,7 @@ class MakeShards(beam.PTransform):
 
 
 def make_shards(
-    make_shard: MakeShard,
-    request: directories.Request,
-    *,
-    directory: AnyPath,
-    runner: Runner,
-    clips: int,
-    title: str,
+    make_shard: MakeShard, request: directories.Request, *, directory: AnyPath, runner: Runner, clips: int, title: str
 ) -> list[ShardReport]:
     """Makes the shards of `directory` that are not done yet; shows progress.
 

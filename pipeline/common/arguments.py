@@ -2,9 +2,11 @@
 
 import argparse
 import difflib
+import math
 import pathlib
 import re
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 from pipeline.common import storage
@@ -66,6 +68,24 @@ def path(text: str) -> storage.AnyPath:
         raise argparse.ArgumentTypeError(str(error)) from None
     except RuntimeError as error:
         raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+
+
+def number(fits: Callable[[float], bool], what: str) -> Callable[[str], float]:
+    """For argparse: a finite number that fits; `what` it is, for messages."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and fits(value)):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+        return value
+
+    return parse
+
+
+above_zero = number(lambda value: value > 0, "a number above 0")
 
 
 def positive(text: str) -> int:

@@ -25,7 +25,7 @@ from pipeline.common import errors
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath, GsPath, replacing
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 MANIFEST = "manifest.json"
 REQUEST = "request.json"
 
@@ -131,24 +131,34 @@ def _release(directory: AnyPath) -> None:
 
 
 def complete(
-    directory: AnyPath, request: Request, content: dict[str, Any], *, packages: Iterable[types.ModuleType] = ()
+    directory: AnyPath,
+    request: Request,
+    content: dict[str, Any],
+    *,
+    files: Iterable[str] = (),
+    packages: Iterable[types.ModuleType] = (),
 ) -> None:
     """Marks `directory` complete by writing its manifest: the request, its fingerprint, what made it, and `content`.
 
     Args:
+      files: those that later commands read: the manifest has their SHA-256.
       packages: those whose versions are told, beside Python's.
     """
     versions = {"python": platform.python_version()} | {package.__name__: package.__version__ for package in packages}
     made = {"fingerprint": request.fingerprint, "command": shlex.join(sys.orig_argv), "versions": versions}
-    write_json(directory / MANIFEST, request.as_json() | made | content)
+    sums = {"files": {name: sha256_of(directory / name) for name in files}}
+    write_json(directory / MANIFEST, request.as_json() | made | content | sums)
     _release(directory)
 
 
-def read_manifest(directory: AnyPath, kind: Kind | None = None, *, needed: Iterable[str] = ()) -> dict[str, Any]:
+def read_manifest(
+    directory: AnyPath, kind: Kind | None = None, *, needed: Iterable[str] = (), files: Iterable[str] = ()
+) -> dict[str, Any]:
     """The manifest of a complete directory of this kind (any where None), or a `UserError` that says what to do.
 
     Args:
       needed: what the manifest must hold beyond what all do.
+      files: of the directory, which must be those that the manifest describes.
     """
     expected = _expected(kind, directory)
     if not directory.is_dir():
@@ -162,11 +172,11 @@ def read_manifest(directory: AnyPath, kind: Kind | None = None, *, needed: Itera
         raise UserError(f"{directory} is {_kind(manifest)}{expected}")
     if manifest.get("schema_version") != SCHEMA_VERSION:
         raise UserError(f"{directory} is {_of_version(manifest)}: delete it and make it again")
-    missing = [
-        name for name in ("kind", "settings", "fingerprint", "command", "versions", *needed) if name not in manifest
-    ]
-    if missing:
+    always = ("kind", "settings", "fingerprint", "command", "versions", "files")
+    if missing := [name for name in (*always, *needed) if name not in manifest]:
         raise UserError(f"{directory / MANIFEST} lacks {', '.join(missing)}: delete {directory} and make it again")
+    for name in files:
+        check_file(directory / name, manifest["files"].get(name))
     return manifest
 
 
@@ -192,7 +202,7 @@ def sha256_of(path: AnyPath) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def check_file(path: AnyPath, sha256: str) -> None:
+def check_file(path: AnyPath, sha256: str | None) -> None:
     """Raises `UserError` where a file of a complete directory is not the one that its manifest describes."""
     try:
         found = sha256_of(path)
@@ -229,7 +239,7 @@ def _kind(data: dict[str, Any]) -> str:
 
 def _expected(kind: Kind | None, wrong: AnyPath) -> str:
     """The end of a message about a directory that is not of `kind`: what makes one, and where there is one nearby."""
-    nearby = errors.suggest_path(wrong, lambda path: _is_complete(path, kind))
+    nearby = errors.suggest_path(wrong, lambda path: is_complete(path, kind))
     what = f"{_with_article(kind)}, which {kind.made_by} makes" if kind else "what a command of this program made"
     return f"; expected {what}{nearby}"
 
@@ -248,7 +258,8 @@ def _is_of_kind(manifest: dict[str, Any], kind: str | None) -> bool:
     return bool(found) and kind in (None, found)
 
 
-def _is_complete(directory: pathlib.Path, kind: str | None) -> bool:
+def is_complete(directory: AnyPath, kind: str | None) -> bool:
+    """Whether it is a complete directory of this kind, as far as its manifest says."""
     try:
         return _is_of_kind(read_json(directory / MANIFEST), kind)
     except UserError:

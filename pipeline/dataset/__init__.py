@@ -1,1 +1,1 @@
-"""The data set directory and what it is made of: metadata, readers, splits, records, shards, statistics."""
+"""The dataset directory and what it is made of: metadata, readers, splits, records, shards, statistics."""

@@ -21,7 +21,7 @@ class Clip:
       landmarks: (T, P, D) float32, T >= 1, in the order of the task's points, as fractions of the image where they are
         positions in one; NaN where the tracker saw nothing.
       label: what was spelled, or signed.
-      sequence_id: unique within a data set; every join is by this id.
+      sequence_id: unique within a dataset; every join is by this id.
       signer: who was recorded.
       source: the metadata file's name without its ending (`train`, `supplemental_metadata`).
     """

@@ -24,7 +24,6 @@ from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
 from pipeline.dataset import records
 from pipeline.dataset.clips import Clip, ClipInfo
-from pipeline.dataset.features import num_features
 from pipeline.dataset.sharding import SHARDS, RecordFile, RecordName, ShardReport, report_path
 from pipeline.dataset.splits import SPLITS
 from pipeline.tasks.task import Task
@@ -32,6 +31,7 @@ from pipeline.tasks.task import Task
 KIND = directories.Kind("dataset", made_by="pipeline.convert")
 STATISTICS = "statistics.json"
 REJECTED = "rejected.jsonl"
+DROPPED = "dropped.jsonl"  # in its place, of a filtered dataset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,12 +56,10 @@ class Dataset:
         And for one whose statistics or, by their sizes, record files are not those that the manifest describes.
         """
         path = storage.path(path)
-        manifest = directories.read_manifest(
-            path, KIND, needed=("task", "splits", "content", "shards", "statistics_sha256")
-        )
+        needed = ("task", "splits", "content", "shards")
+        manifest = directories.read_manifest(path, KIND, needed=needed, files=[STATISTICS])
         task = tasks.from_json(manifest["task"], path / directories.MANIFEST)
-        directories.check_file(path / STATISTICS, manifest["statistics_sha256"])
-        found = cls(path, manifest, task, *read_statistics(path / STATISTICS, task))
+        found = cls(path, manifest, task, *read_statistics(path))
         sizes = storage.file_sizes(path / SHARDS)
         try:
             files = [file for split in SPLITS for file in found.record_files(split)]
@@ -159,30 +157,13 @@ def read_report(dataset: Dataset, shard: dict[str, Any]) -> ShardReport | None:
         return None
 
 
-def read_statistics(path: AnyPath, task: Task) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation, (F,) float32 each, or a `UserError` that names the file."""
-    figures = directories.read_json(path)
-    return _statistic(path, figures, "mean", task), _statistic(path, figures, "std", task)
-
-
-def _statistic(path: AnyPath, figures: dict[str, Any], name: str, task: Task) -> np.ndarray:
-    expected = num_features(task.points)
-    try:
-        values = np.array(figures[name], np.float32)
-    except (LookupError, TypeError, ValueError):
-        values = np.empty(0, np.float32)
-    if values.shape != (expected,) or not np.isfinite(values).all():
-        raise UserError(
-            f"{path}: expected {expected} finite numbers in {name!r}: delete {path.parent} and make it again"
-        )
-    return values
+def read_statistics(directory: AnyPath) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation, (F,) float32 each, of a dataset or of a run."""
+    figures = directories.read_json(directory / STATISTICS)
+    return np.array(figures["mean"], np.float32), np.array(figures["std"], np.float32)
 
 
 def _check_size(file: AnyPath, size: int | None, expected: int) -> None:
-    if size is None:
-        raise UserError(f"{file} is not there: {records.MAKE_AGAIN}")
     if size != expected:
-        raise UserError(
-            f"{file} has {size} bytes, the manifest says {expected}: cut short, or another data set's;"
-            f" {records.MAKE_AGAIN}"
-        )
+        cut = f"has {size} bytes, the manifest says {expected}: cut short, or another dataset's; {records.MAKE_AGAIN}"
+        raise UserError(f"{file} is not there: {records.MAKE_AGAIN}" if size is None else f"{file} {cut}")

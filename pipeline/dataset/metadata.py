@@ -1,16 +1,14 @@
 """The metadata of a data folder: which clip is in which file, by whom, and its label."""
 
-import csv
 import dataclasses
 import functools
 import hashlib
-import io
 import pathlib
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
 
-from pipeline.common import errors
+from pipeline.common import errors, tables
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
 from pipeline.tasks.task import MetadataColumns
@@ -79,14 +77,11 @@ def read(data: AnyPath, columns: MetadataColumns, names: Sequence[str] = ()) -> 
     for name in names:
         content = _read_bytes(data, name)
         sha256[name] = hashlib.sha256(content).hexdigest()
-        for entry, line in _entries(data / name, content, columns):
+        for entry, where in _entries(data / name, content, columns):
             if entry.sequence_id in entries:
-                raise UserError(
-                    f"{data / name}, line {line}: clip {entry.sequence_id} is also on {places[entry.sequence_id]}:"
-                    " delete one"
-                )
+                raise UserError(f"{where}: clip {entry.sequence_id} is also in {places[entry.sequence_id]}: delete one")
             entries[entry.sequence_id] = entry
-            places[entry.sequence_id] = f"line {line} of {name}"
+            places[entry.sequence_id] = where
     return Metadata(sha256, entries)
 
 
@@ -106,46 +101,23 @@ def _expected(data: AnyPath, name: str) -> str:
     return f"expected a data folder with {name} and the files it lists{found}"
 
 
-def _entries(file: AnyPath, content: bytes, columns: MetadataColumns) -> Iterator[tuple[Entry, int]]:
-    """Yields the rows, at least one, with the numbers of their lines."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file} is not UTF-8 text ({error}): save it as UTF-8") from error
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+def _entries(file: AnyPath, content: bytes, columns: MetadataColumns) -> Iterator[tuple[Entry, str]]:
+    """Yields the rows, at least one, and where they are."""
     some = False
-    try:
-        _check_columns(file, list(reader.fieldnames or ()), columns)
-        for values in reader:
-            where = f"{file}, line {reader.line_num}"
-            if None in values or None in values.values():
-                expected = len(reader.fieldnames or ())
-                raise UserError(f"{where}: expected {expected} fields, as in the header: is the file whole?")
-            some = True
-            yield (
-                Entry(
-                    _path(values[columns.path], where),
-                    _id(values[columns.id], columns.id, where),
-                    _id(values[columns.signer], columns.signer, where),
-                    values[columns.label],
-                    file.stem,
-                ),
-                reader.line_num,
-            )
-    except csv.Error as error:
-        raise UserError(f"{file}, line {reader.line_num}: {error}") from error
+    for values, where in tables.read_rows(file, content, columns.names):
+        some = True
+        yield (
+            Entry(
+                _path(values[columns.path], where),
+                _id(values[columns.id], columns.id, where),
+                _id(values[columns.signer], columns.signer, where),
+                values[columns.label],
+                file.stem,
+            ),
+            where,
+        )
     if not some:
         raise UserError(f"{file} lists no clips: is the file whole?")
-
-
-def _check_columns(file: AnyPath, found: list[str], columns: MetadataColumns) -> None:
-    missing = [column for column in columns.names if column not in found]
-    if missing:
-        header = ", ".join(found)
-        raise UserError(
-            f"{file} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}: expected"
-            f" {', '.join(columns.names)}, separated by commas; found {header[:80] or 'nothing'}"
-        )
 
 
 def _path(text: str, where: str) -> str:

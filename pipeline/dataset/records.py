@@ -1,22 +1,25 @@
 """Clips as `tf.train.Example` records in GZIP TFRecord files, without TensorFlow.
 
 An Example has six features, read by stock `tf.io.parse_single_example`: `landmarks` (bytes: little-endian float32,
-T x P x D), `num_frames` (int64, T), `label` (bytes, UTF-8), `sequence_id` and `participant_id` (int64; the signer) and
-`source` (bytes).
-The wire format is that of https://protobuf.dev/programming-guides/encoding for tensorflow/core/example/example.proto;
-the framing that of tensorflow/core/lib/io/record_writer.h. The same records make the same file bytes.
+T x P x D), `num_frames` (int64, T), `label` (bytes, UTF-8), `sequence_id` and `signer` (int64) and `source` (bytes).
+The framing is that of tensorflow/core/lib/io/record_writer.h. The same records make the same file bytes.
 """
 
 import contextlib
+import gzip
 import hashlib
+import io
 import math
 import struct
+import zlib
 from collections.abc import Iterator
-from typing import Self
+from typing import IO, Any, Self
 
 import google_crc32c
 import numpy as np
-from isal import isal_zlib
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
+from isal import igzip, isal_zlib
 
 from pipeline.common import errors, storage
 from pipeline.common.errors import UserError
@@ -24,24 +27,59 @@ from pipeline.common.storage import AnyPath
 from pipeline.dataset.clips import Clip
 
 _FLOATS = np.dtype("<f4")
-_BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3  # field numbers of the message Feature; we write no float lists
+_BYTES, _INT64 = "bytes_list", "int64_list"
 _KINDS = {
-    "label": _BYTES_LIST,
-    "landmarks": _BYTES_LIST,
-    "num_frames": _INT64_LIST,
-    "participant_id": _INT64_LIST,
-    "sequence_id": _INT64_LIST,
-    "source": _BYTES_LIST,
+    "label": _BYTES,
+    "landmarks": _BYTES,
+    "num_frames": _INT64,
+    "sequence_id": _INT64,
+    "signer": _INT64,
+    "source": _BYTES,
 }
 
 # The file's bytes depend on these two, and on the records being compressed one by one: level 1 of python-isal gives
 # the same bytes on every CPU.
 _LEVEL = 1
 _GZIP = 16 + isal_zlib.MAX_WBITS  # zlib's way to ask for a gzip header: it has no name and no time
-_CHUNK = 1 << 20  # 1 MiB read at a time
+# The longest record: three hours of 100 points at 30 frames a second. A damaged or hostile file may claim any length.
+LONGEST = 256 << 20  # 256 MiB
 
-# What to do about a record file that cannot be used. A data set with a manifest would be taken for complete.
-MAKE_AGAIN = "delete it and its data set's manifest.json, then run the command that made it: it makes what is missing"
+# What to do about a record file that cannot be used. A dataset with a manifest would be taken for complete.
+MAKE_AGAIN = "delete it and its dataset's manifest.json, then run the command that made it: it makes what is missing"
+
+
+def _example() -> type[Any]:
+    """The message class of tensorflow/core/example/example.proto.
+
+    In a pool of its own: TensorFlow, where it is imported as well, registers the same message in the common one.
+    """
+    file = descriptor_pb2.FileDescriptorProto(name="example.proto", package="records", syntax="proto3")
+    field = descriptor_pb2.FieldDescriptorProto
+
+    def add(message: Any, name: str, number: int, kind: Any, **more: Any) -> None:
+        message.field.add(**{"name": name, "number": number, "type": kind, "label": field.LABEL_OPTIONAL} | more)
+
+    feature = file.message_type.add(name="Feature")
+    feature.oneof_decl.add(name="kind")
+    lists = (("bytes", field.TYPE_BYTES), ("float", field.TYPE_FLOAT), ("int64", field.TYPE_INT64))
+    for number, (name, kind) in enumerate(lists, 1):
+        add(file.message_type.add(name=name), "value", 1, kind, label=field.LABEL_REPEATED)
+        add(feature, f"{name}_list", number, field.TYPE_MESSAGE, type_name=f".records.{name}", oneof_index=0)
+    features = file.message_type.add(name="Features")
+    entry = features.nested_type.add(name="FeatureEntry")
+    entry.options.map_entry = True
+    add(entry, "key", 1, field.TYPE_STRING)
+    add(entry, "value", 2, field.TYPE_MESSAGE, type_name=".records.Feature")
+    repeated = {"type_name": ".records.Features.FeatureEntry", "label": field.LABEL_REPEATED}
+    add(features, "feature", 1, field.TYPE_MESSAGE, **repeated)
+    example = file.message_type.add(name="Example")
+    add(example, "features", 1, field.TYPE_MESSAGE, type_name=".records.Features")
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("records.Example"))
+
+
+Example = _example()
 
 
 def encode(clip: Clip) -> bytes:
@@ -50,11 +88,14 @@ def encode(clip: Clip) -> bytes:
         "label": clip.label.encode(),
         "landmarks": np.ascontiguousarray(clip.landmarks, _FLOATS).tobytes(),
         "num_frames": clip.num_frames,
-        "participant_id": clip.signer,
         "sequence_id": clip.sequence_id,
+        "signer": clip.signer,
         "source": clip.source.encode(),
     }
-    return b"".join(_field(1, *(part for name, value in values.items() for part in _field(1, *_entry(name, value)))))
+    example = Example()
+    for name, value in values.items():
+        getattr(example.features.feature[name], _KINDS[name]).value.append(value)
+    return example.SerializeToString(deterministic=True)
 
 
 def decode(record: bytes, shape: tuple[int, int]) -> Clip:
@@ -62,43 +103,40 @@ def decode(record: bytes, shape: tuple[int, int]) -> Clip:
 
     Strict: raises `ValueError` for anything but what `encode` writes, in any order.
     """
-    values: dict[str, bytes | int] = {}
-    for features in _fields(record, 1):
-        for entry in _fields(features, 1):
-            name, value = _parse_entry(entry)
-            if name in values:
-                raise ValueError(f"feature {name} is there twice")
-            values[name] = value
-    missing = _KINDS.keys() - values.keys()
-    if missing:
-        raise ValueError(f"no feature {', '.join(sorted(missing))}")
-    label, data, num_frames, participant_id, sequence_id, source = (values[name] for name in _KINDS)
-    assert isinstance(label, bytes) and isinstance(data, bytes) and isinstance(source, bytes)
-    assert isinstance(num_frames, int) and isinstance(participant_id, int) and isinstance(sequence_id, int)
+    example = _parse(record)
+    example.DiscardUnknownFields()
+    if example.ByteSize() != len(record):
+        raise ValueError("it has unknown fields, or a feature twice")
+    found = {name: feature.WhichOneof("kind") for name, feature in example.features.feature.items()}
+    if found != _KINDS:
+        wrong = sorted(name for name in found.keys() | _KINDS.keys() if found.get(name) != _KINDS.get(name))
+        raise ValueError(f"feature {wrong[0]} is {found.get(wrong[0])}, expected {_KINDS.get(wrong[0])}")
+    values = {name: getattr(feature, _KINDS[name]).value for name, feature in example.features.feature.items()}
+    if several := sorted(name for name, each in values.items() if len(each) != 1):
+        raise ValueError(f"feature {several[0]} has {len(values[several[0]])} values, expected 1")
+    label, data, num_frames, sequence_id, signer, source = (values[name][0] for name in _KINDS)
     if num_frames < 1 or len(data) != num_frames * math.prod(shape) * _FLOATS.itemsize:
         raise ValueError(f"{len(data)} bytes of landmarks do not make {num_frames} frames")
     landmarks = np.frombuffer(data, _FLOATS).reshape(num_frames, *shape).astype(np.float32)
-    return Clip(landmarks, label.decode(), sequence_id, participant_id, source.decode())
+    return Clip(landmarks, label.decode(), sequence_id, signer, source.decode())
 
 
 def float_lists(record: bytes) -> dict[str, np.ndarray]:
     """The float32 lists of another program's Example, by their names; other features are passed over.
 
     Raises:
-      ValueError: it is no Example as TensorFlow writes it.
+      ValueError: it is no Example.
     """
-    lists: dict[str, np.ndarray] = {}
-    for features in _fields(record, 1):
-        for entry in _fields(features, 1):
-            key, feature = _split_fields(entry, (1, 2))
-            if feature[:1] != bytes([_FLOAT_LIST << 3 | 2]):
-                continue
-            if key.decode() in lists:
-                raise ValueError(f"feature {key.decode()} is there twice")
-            (values,) = _split_fields(feature, (_FLOAT_LIST,))
-            packed = _split_fields(values, (1,))[0] if values else b""
-            lists[key.decode()] = np.frombuffer(packed, _FLOATS)
-    return lists
+    features = _parse(record).features.feature.items()
+    of_floats = ((name, each) for name, each in features if each.WhichOneof("kind") == "float_list")
+    return {name: np.array(each.float_list.value, _FLOATS) for name, each in of_floats}
+
+
+def _parse(record: bytes) -> Any:
+    try:
+        return Example.FromString(record)
+    except DecodeError as error:
+        raise ValueError(f"it is no Example ({error})") from error
 
 
 class Content:
@@ -183,13 +221,16 @@ def read_records(path: AnyPath, *, file_sha256: str | None = None) -> Iterator[b
     number = 0
     try:
         with path.open("rb") as file:
-            stream = _GzipStream(file)
+            compressed = _Hashed(file)
+            stream = igzip.IGzipFile(fileobj=compressed, mode="rb")
             while header := stream.read(12):
                 if len(header) < 12:
                     raise ValueError("it ends inside the record")
                 (length,) = struct.unpack("<Q", header[:8])
                 if header[8:] != _masked_crc(header[:8]):
                     raise ValueError("the checksum of its length is wrong")
+                if length > LONGEST:
+                    raise ValueError(f"it claims {length:,} bytes, more than the {LONGEST:,} that a record may have")
                 body = stream.read(length + 4)
                 if len(body) < length + 4:
                     raise ValueError("it ends inside the record")
@@ -198,13 +239,15 @@ def read_records(path: AnyPath, *, file_sha256: str | None = None) -> Iterator[b
                     raise ValueError("its checksum is wrong")
                 yield record
                 number += 1
+            if not compressed.size:
+                raise ValueError("it is empty")
             # What the checksums inside do not cover: bits of the header, and other data altogether.
-            if file_sha256 not in (None, stream.file_sha256):
+            if file_sha256 not in (None, compressed.sha256.hexdigest()):
                 raise ValueError("its SHA-256 is not that of the file that was written")
+    except (ValueError, EOFError, zlib.error, isal_zlib.IsalError, gzip.BadGzipFile) as error:  # type: ignore[misc]
+        raise UserError(f"{path} is damaged at record {number} ({error}): {MAKE_AGAIN}") from error
     except OSError as error:
         raise errors.cannot_read(path, error, MAKE_AGAIN) from error
-    except (ValueError, isal_zlib.IsalError) as error:  # type: ignore[misc]  # its stub calls it an instance
-        raise UserError(f"{path} is damaged at record {number} ({error}): {MAKE_AGAIN}") from error
 
 
 def read_clips(path: AnyPath, shape: tuple[int, int], *, file_sha256: str | None = None) -> Iterator[Clip]:
@@ -227,125 +270,20 @@ def _masked_crc(data: bytes) -> bytes:
     return struct.pack("<I", (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
-class _GzipStream:
-    """Exactly one gzip member, its checksum verified, read with bounded memory."""
+class _Hashed(io.RawIOBase):
+    """A file that is read; of what was read so far the size and the SHA-256."""
 
-    def __init__(self, file):
+    def __init__(self, file: IO[bytes]):
         self._file = file
-        self._file_hash = hashlib.sha256()
-        self._decompressor = isal_zlib.decompressobj(wbits=_GZIP)
-        self._input = b""
-        self._buffer = b""
+        self.size = 0
+        self.sha256 = hashlib.sha256()
 
-    def read(self, size: int) -> bytes:
-        """`size` bytes, or fewer at the end of the file. Raises `ValueError` for a truncated file or trailing bytes."""
-        parts = [self._buffer]
-        available = len(self._buffer)
-        while available < size and not self._decompressor.eof:
-            part = self._more()
-            parts.append(part)
-            available += len(part)
-        data = b"".join(parts)
-        self._buffer = data[size:]
-        if len(data) < size:
-            self._check_end()
-        return data[:size]
+    def readable(self) -> bool:
+        return True
 
-    @property
-    def file_sha256(self) -> str:
-        """Of the bytes read so far: at the end, of the file."""
-        return self._file_hash.hexdigest()
-
-    def _more(self) -> bytes:
-        data = self._decompressor.unconsumed_tail
-        if not data:
-            data = self._file.read(_CHUNK)
-            self._file_hash.update(data)
-        part = self._decompressor.decompress(data, _CHUNK)
-        if not data and not part and not self._decompressor.eof:
-            raise ValueError("the compressed file is truncated")
-        return part
-
-    def _check_end(self) -> None:
-        if self._decompressor.unused_data or self._file.read(1):
-            raise ValueError("there are bytes after the end of the compressed data")
-
-
-def _entry(name: str, value: bytes | int) -> list[bytes]:
-    """An entry of the map Features.feature: key 1, value 2 (a Feature that holds a list of one value)."""
-    content = value if isinstance(value, bytes) else _varint(value)
-    return [*_field(1, name.encode()), *_field(2, *_field(_KINDS[name], *_field(1, content)))]
-
-
-def _parse_entry(entry: bytes) -> tuple[str, bytes | int]:
-    key, feature = _split_fields(entry, (1, 2))
-    name = key.decode()
-    if name not in _KINDS:
-        raise ValueError(f"unknown feature {name!r}")
-    (values,) = _split_fields(feature, (_KINDS[name],))
-    (value,) = _split_fields(values, (1,))
-    if _KINDS[name] == _BYTES_LIST:
-        return name, value
-    number, end = _parse_varint(value, 0)
-    if end != len(value):
-        raise ValueError(f"feature {name} has more than one value")
-    return name, number - (1 << 64) if number >= 1 << 63 else number
-
-
-def _field(number: int, *content: bytes) -> list[bytes]:
-    """A length-delimited field, in parts: long ones are copied once, when all are joined."""
-    return [bytes([number << 3 | 2]) + _varint(sum(map(len, content))), *content]
-
-
-def _fields(message: bytes, number: int) -> Iterator[bytes]:
-    """Contents of a message that has only length-delimited fields of this number."""
-    position = 0
-    while position < len(message):
-        if message[position] != number << 3 | 2:
-            raise ValueError(f"unexpected field tag {message[position]}")
-        length, start = _parse_varint(message, position + 1)
-        position = start + length
-        if position > len(message):
-            raise ValueError("a field is longer than its message")
-        yield message[start:position]
-
-
-def _split_fields(message: bytes, numbers: tuple[int, ...]) -> list[bytes]:
-    """Contents of a message that has exactly these length-delimited fields, once each and in this order."""
-    contents = []
-    position = 0
-    for number in numbers:
-        if message[position : position + 1] != bytes([number << 3 | 2]):
-            raise ValueError(f"expected field {number}")
-        length, start = _parse_varint(message, position + 1)
-        position = start + length
-        contents.append(message[start:position])
-    if position != len(message):
-        raise ValueError("unexpected length of a message")
-    return contents
-
-
-def _varint(value: int) -> bytes:
-    value &= (1 << 64) - 1  # negative numbers: two's complement
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
-
-
-def _parse_varint(data: bytes, position: int) -> tuple[int, int]:
-    """(value, position after it)."""
-    value = 0
-    for shift in range(0, 64, 7):
-        if position >= len(data):
-            raise ValueError("a number is cut off")
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            if value >= 1 << 64:
-                raise ValueError("a number is too large")
-            return value, position
-    raise ValueError("a number is too long")
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        self.sha256.update(data)
+        self.size += len(data)
+        return len(data)

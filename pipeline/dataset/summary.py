@@ -1,4 +1,4 @@
-"""What the reports of shards add up to: what a manifest tells of a data set."""
+"""What the reports of shards add up to: what a manifest tells of a dataset."""
 
 import collections
 import itertools

@@ -1,4 +1,4 @@
-"""Whether a data set is what its manifest says, to the last bit."""
+"""Whether a dataset is what its manifest says, to the last bit."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from pipeline.dataset.sharding import RecordFile, RecordName, ShardReport
 
 
 def problems(found: Dataset) -> Iterator[str]:
-    """Yields a line for each thing that is not as it should be: none for a data set that is whole.
+    """Yields a line for each thing that is not as it should be: none for a dataset that is whole.
 
     Looked at are every byte of the record files (SHA-256 of the file and of its records, CRC of every record), what the
     clips are and how many, the reports of the shards, and all that was folded from them.
@@ -28,7 +28,7 @@ def problems(found: Dataset) -> Iterator[str]:
         return
     known = {file.name for _, files in shards for file in files}
     for name in sorted(storage.file_sizes(found.path / sharding.SHARDS).keys() - known):
-        yield f"{found.path / sharding.SHARDS / name} is not of this data set"
+        yield f"{found.path / sharding.SHARDS / name} is not of this dataset"
     read: list[ShardReport] = []
     for (shard, files), path in progress.track(
         list(zip(shards, paths, strict=True)), "verifying", "shards", total=len(shards)

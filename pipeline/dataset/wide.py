@@ -66,6 +66,30 @@ def read_ids(path: AnyPath, task: Task) -> np.ndarray:
     return ids
 
 
+def parquet_files(source: AnyPath) -> list[AnyPath]:
+    """The file, or the parquet files of the folder, in the order of their names.
+
+    Raises:
+      UserError: there is none.
+    """
+    if source.is_file():
+        return [source]
+    files = _of_folder(source)
+    if not files:
+        what = " holds no parquet file" if source.is_dir() else f": {errors.what_is_there(source)}"
+        nearby = errors.suggest_path(source, _is_parquet)
+        raise UserError(f"{source}{what}; expected a parquet file, or a folder of them{nearby}")
+    return files
+
+
+def _is_parquet(place: AnyPath) -> bool:
+    return bool(_of_folder(place)) or (place.suffix == ".parquet" and place.is_file())
+
+
+def _of_folder(folder: AnyPath) -> list[AnyPath]:
+    return sorted(folder.glob("*.parquet")) if folder.is_dir() else []
+
+
 def id_column(schema: pa.Schema, layout: WideParquet) -> str:
     """The column that holds the clip ids: that of the layout, or the index that pandas stores without a name."""
     return _UNNAMED_INDEX if _UNNAMED_INDEX in schema.names and layout.id not in schema.names else layout.id

@@ -5,15 +5,12 @@ A CSV file in UTF-8 with a header, floats in their shortest exact form.
 
 import csv
 import dataclasses
-import math
-from collections.abc import Collection, Iterable
-from typing import Self
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Self
 
-from pipeline.common import directories, errors, storage
-from pipeline.common.errors import UserError
+from pipeline.common import directories, errors, storage, tables
 from pipeline.common.storage import AnyPath
 from pipeline.dataset.clips import ClipInfo
-from pipeline.dataset.splits import SPLITS
 from pipeline.tasks.task import Task
 
 KIND = directories.Kind("score table", made_by="training.score")
@@ -91,9 +88,6 @@ def pooled_score(rows: Iterable[Row]) -> float:
     return (units - errors) / units
 
 
-# A directory with a manifest would be taken for complete.
-_SCORE_AGAIN = "delete its directory and score the data set again"
-
 _COLUMNS = (*(field.name for field in dataclasses.fields(Row)), "score", "exact")
 
 
@@ -106,40 +100,25 @@ def write(path: AnyPath, rows: Iterable[Row]) -> None:
             writer.writerow([int(value) if isinstance(value, bool) else value for value in values])
 
 
+def open_table(directory: AnyPath, *kinds: directories.Kind) -> tuple[dict[str, Any], dict[int, Row]]:
+    """The manifest of a complete directory of one of these kinds, and its rows by `sequence_id`.
+
+    Raises:
+      UserError: it is none, or its table is not the one that was written.
+    """
+    kinds = kinds or (KIND,)
+    kind = next((each for each in kinds if directories.is_complete(directory, each)), kinds[0])
+    manifest = directories.read_manifest(directory, kind, needed=["task"], files=[FILE_NAME])
+    return manifest, read(directory / FILE_NAME)
+
+
 def read(path: AnyPath) -> dict[int, Row]:
-    """Rows by `sequence_id`. Raises `UserError` for a missing file, other columns, bad values or a repeated id."""
-    rows: dict[int, Row] = {}
+    """Rows by `sequence_id`. Raises `UserError` for what `write` did not write."""
+    fields = dataclasses.fields(Row)
+    convert: dict[Any, Callable[[str], Any]] = {int: int, str: str, bool: lambda text: text == "1"}
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file, strict=True)
-            if tuple(reader.fieldnames or ()) != _COLUMNS:
-                raise UserError(f"{path}: expected the columns {', '.join(_COLUMNS)}; {_SCORE_AGAIN}")
-            for values in reader:
-                row = _row(values)
-                if row.sequence_id in rows:
-                    raise UserError(f"{path}: clip {row.sequence_id} is listed twice; {_SCORE_AGAIN}")
-                rows[row.sequence_id] = row
-    except OSError as error:
-        raise errors.cannot_read(path, error, _SCORE_AGAIN) from error
-    except (ValueError, TypeError, csv.Error) as error:
-        raise UserError(f"{path}, line {reader.line_num} is damaged ({error}); {_SCORE_AGAIN}") from error
-    return rows
-
-
-def _row(values: dict[str, str]) -> Row:
-    """Raises `ValueError` for what `write` would not write."""
-    if None in values or None in values.values():
-        raise ValueError(f"expected {len(_COLUMNS)} fields")
-    read = {int: int, str: str, bool: lambda text: text == "1"}
-    row = Row(**{field.name: read[field.type](values[field.name]) for field in dataclasses.fields(Row)})  # type: ignore
-    if row.split not in SPLITS:
-        raise ValueError(f"there is no split {row.split!r}")
-    for name, least in (("num_frames", 1), ("units", 1), ("errors", 0), ("fold", 0)):
-        if getattr(row, name) < least:
-            raise ValueError(f"{name} is {getattr(row, name)}")
-    if not math.isclose(float(values["score"]), row.score, abs_tol=1e-12):
-        raise ValueError(f"the score is {values['score']}, expected {row.score}")
-    for name in ("plausible", "known_signer", "known_label", "exact"):
-        if values[name] != str(int(getattr(row, name))):
-            raise ValueError(f"{name} is {values[name]!r}, expected {int(getattr(row, name))}")
-    return row
+        table = tables.read_rows(path, path.read_bytes(), _COLUMNS)
+        rows = (Row(**{field.name: convert[field.type](values[field.name]) for field in fields}) for values, _ in table)
+        return {row.sequence_id: row for row in rows}
+    except (OSError, ValueError) as error:
+        raise errors.cannot_read(path, error, "delete its directory and score the dataset again") from error

@@ -7,7 +7,7 @@
     motion        phrase and signer -> the spelling hand in every frame
     body          the face and body around the hand
     tracker       motion -> the 543 landmarks that a tracker reports, trembling and with gaps
-    plan          which clips a data set holds, and which of them are spoiled
+    plan          which clips a dataset holds, and which of them are spoiled
     random_streams    independent random numbers for each of these
 
 How hard the data are was fixed from what is known of the real set and of people, before anything was trained on them;

@@ -1,4 +1,4 @@
-"""Which clips a data set holds, which of them are spoiled, and the landmarks of each."""
+"""Which clips a dataset holds, which of them are spoiled, and the landmarks of each."""
 
 import dataclasses
 

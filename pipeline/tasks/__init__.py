@@ -3,6 +3,7 @@
 To add one, write a file beside `fingerspelling.py` and list its class in `TASKS`.
 """
 
+import inspect
 import json
 from typing import Any
 
@@ -19,6 +20,20 @@ def named(name: str) -> type[Task]:
     if name not in TASKS:
         raise UserError(f"there is no task {name!r}{nearest(name, TASKS)}")
     return TASKS[name]
+
+
+def describe() -> str:
+    """Every task in words, for the help of commands."""
+    return "\n\n".join(f"task {name}: {inspect.getdoc(task)}" for name, task in TASKS.items())
+
+
+def check_same(first: Task, where: object, second: Task, other: object) -> None:
+    """Raises `UserError` where what is at two places is of different tasks, or of other classes."""
+    if first.as_json() != second.as_json():
+        raise UserError(
+            f"{where} is of the task {first.name}, {other} of the task {second.name} or of other classes: name two of"
+            " the same task"
+        )
 
 
 def from_json(data: Any, where: object) -> Task:

@@ -26,15 +26,18 @@ COLUMNS = tuple(f"{axis}_{name}" for axis in "xy" for name in body.POINTS.names)
 
 @dataclasses.dataclass(frozen=True)
 class Fingerspelling(Task):
-    """The score is (N - D) / N: N characters, D edits, both summed over the clips."""
+    """Phrases, spelled by hand. The score is (N - D) / N: N characters, D edits, both summed over the clips.
+
+    DATA holds train.csv (path, sequence_id, participant_id, phrase) and the parquet files it names: one row a video
+    frame, columns sequence_id (or an index of pandas) and {x,y}_{face,left_hand,pose,right_hand}_{i}; a column frame,
+    where there is one, must rise within a clip.
+    """
 
     name = "fingerspelling"
     points = body.POINTS
-    metadata = MetadataColumns(label="phrase")
+    metadata = MetadataColumns(file="train.csv", path="path", id="sequence_id", signer="participant_id", label="phrase")
     layout = WideParquet(
-        id="sequence_id",
-        frame="frame",
-        values=tuple(f"{axis}_{name}" for name in body.POINTS.names for axis in "xy"),
+        id="sequence_id", frame="frame", values=tuple(f"{axis}_{name}" for name in body.POINTS.names for axis in "xy")
     )
     head = "ctc"
     holdout = "labels"

@@ -54,11 +54,11 @@ class Points:
 class MetadataColumns:
     """Columns of the table that lists the clips; `file` is its usual name in a data folder."""
 
+    file: str
+    path: str
+    id: str
+    signer: str
     label: str
-    file: str = "train.csv"
-    path: str = "path"
-    id: str = "sequence_id"
-    signer: str = "participant_id"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -87,17 +87,22 @@ class ExportContract:
     Attributes:
       columns: what the numbers of an input frame are called, in order: `selected_columns` of inference_args.json.
       index: (P, D) where each coordinate of each point stands in a frame of the input.
-      filler: the class that is answered where nothing is recognized, since there must be an answer.
+      filler: of an answer with a row for each class that is recognized, the class of its only row where none is. None
+        where the answer is one vector of all classes.
       max_mb: the largest file, in millions of bytes.
       max_hours, test_clips: for recognizing so many clips on one CPU.
     """
 
     columns: tuple[str, ...]
     index: np.ndarray
-    filler: int
+    filler: int | None
     max_mb: float
     max_hours: float
     test_clips: int
+
+    def answer_shape(self, num_classes: int) -> tuple[int, ...]:
+        """Of what an exported file gives; -1 is any number."""
+        return (num_classes,) if self.filler is None else (-1, num_classes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,27 +114,36 @@ class Task(abc.ABC):
 
     Attributes:
       name: of `--task`, and in manifests.
-      points: what a frame is.
       metadata: the columns of the table that lists the clips.
-      layout: how files of clips are laid out.
       head: the network's last part, of `training.network.heads.HEADS`.
       holdout: what is set aside to choose weights by where the data have no validation split: "labels" or "signers".
       unit: what `units` counts, in the plural.
       visible: what `seen` looks for, in words.
       plausible_rule: what `plausible` asks, in words.
-      contract: of the exported file.
     """
 
     name: ClassVar[str]
-    points: ClassVar[Points]
     metadata: ClassVar[MetadataColumns]
-    layout: ClassVar[WideParquet]
     head: ClassVar[str]
     holdout: ClassVar[str]
     unit: ClassVar[str]
     visible: ClassVar[str]
     plausible_rule: ClassVar[str]
-    contract: ClassVar[ExportContract]
+
+    @property
+    @abc.abstractmethod
+    def points(self) -> Points:
+        """What a frame is."""
+
+    @property
+    @abc.abstractmethod
+    def layout(self) -> WideParquet:
+        """How files of clips are laid out."""
+
+    @property
+    @abc.abstractmethod
+    def contract(self) -> ExportContract:
+        """Of the exported file."""
 
     @classmethod
     @abc.abstractmethod
@@ -152,6 +166,10 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def decode(self, indices: Iterable[int]) -> str:
         """The label of these classes."""
+
+    def prediction(self, classes: Sequence[int]) -> str:
+        """The label of the classes that a network recognized: none of a lone filler, which stands for no answer."""
+        return "" if list(classes) == [self.contract.filler] else self.decode(classes)
 
     @abc.abstractmethod
     def edits(self, label: str, prediction: str) -> list[tuple[str, str]]:

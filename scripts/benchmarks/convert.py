@@ -26,7 +26,8 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import convert, synthesize
+from pipeline import synthesize
+from pipeline.beam import conversion
 from pipeline.beam.runners import Runner
 from pipeline.common import arguments, directories, errors
 from pipeline.common.peak_memory import peak_memory
@@ -78,18 +79,18 @@ def as_a_notebook(data: pathlib.Path, output: pathlib.Path) -> None:
 
 
 def shard_function(data: pathlib.Path, output: pathlib.Path) -> None:
-    """What a Beam worker does for a shard: `pipeline.convert.ConvertShard`, statistics included."""
+    """What a Beam worker does for a shard: `pipeline.conversion.ConvertShard`, statistics included."""
     table = metadata.read(data, TASK.metadata)
     files = tuple(sorted(table.by_path))
     shard = sharding.Shard(0, 1, "benchmark", files, sum((data / file).stat().st_size for file in files))
     sharding.prepare(output, [shard])
-    convert.ConvertShard(data, output, TASK, tuple(table.sha256.items()), NO_TEST)(shard)
+    conversion.ConvertShard(data, data, output, TASK, tuple(table.sha256.items()), NO_TEST)(shard)
 
 
 def whole_job(data: pathlib.Path, output: pathlib.Path, *, workers: int = 1) -> None:
     """The command `pipeline.convert`."""
     with contextlib.redirect_stdout(None):
-        convert.convert(data, output, NO_TEST, num_shards=None, runner=Runner(workers=workers))
+        conversion.convert(data, output, NO_TEST, num_shards=None, runner=Runner(workers=workers))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,10 +195,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=output) as name:
         scratch = pathlib.Path(name)
         ways = [FLOOR, NOTEBOOK, OURS]
-        tables[f"{clips:,} clips, one file, one process"] = (
-            FLOOR.title,
-            compare(ways, one, scratch, rounds),
-        )
+        tables[f"{clips:,} clips, one file, one process"] = (FLOOR.title, compare(ways, one, scratch, rounds))
         start = measure(ONE, sample("one-clip", 1, 1), scratch)
         tables["the whole job on one clip: Beam's start-up"] = (ONE.title, {ONE.title: start})
         for files in (1, 2, 4, 8):

@@ -3,7 +3,7 @@
     python -m scripts.benchmarks.filter --truth out/demo/data/planted_corruption.csv out/in-sample out/out-of-fold
     python -m scripts.benchmarks.filter --truth TRUTH --json out/filter.json SCORES SCORES ...
 
-Each of SCORES is a directory of training.score, all of the same data set; TRUTH is a CSV file (sequence_id, kind) of
+Each of SCORES is a directory of training.score, all of the same dataset; TRUTH is a CSV file (sequence_id, kind) of
 the spoiled clips. Judged are those that a filter judges: all but the test split. "caught, at most 1 % lost" is the
 share of spoiled clips below the highest threshold that at most 1 % of the good ones are below; "order" the
 probability that a spoiled clip scores lower than a good one; "chosen" the threshold that pipeline.filter takes.
@@ -18,12 +18,12 @@ from rich.table import Table
 from pipeline.common import directories, errors
 from pipeline.common.arguments import Parser, path
 from pipeline.common.errors import UserError
-from pipeline.common.storage import AnyPath
 from pipeline.dataset.splits import TEST, TRAIN
 from pipeline.filter import choose_threshold
 from pipeline.scores import analysis, display, score_table
 from pipeline.scores.score_table import Row
-from scripts.run_pipeline import GOOD, read_truth
+from pipeline.scores.truth import read_truth
+from scripts.run_pipeline import GOOD
 
 LOSSES = (0.005, 0.01, 0.02, 0.05)  # shares of the good clips
 
@@ -69,18 +69,13 @@ def main() -> None:
     parser.add_argument("--json", type=path, metavar="FILE", help="also write everything there, as JSON")
     arguments = parser.parse_args()
     truth = read_truth(arguments.truth)
-    tables = [_read(scores) for scores in arguments.scores]
+    tables = [score_table.open_table(scores)[1] for scores in arguments.scores]
     for other in tables[1:]:
         analysis.check_comparable(tables[0], other)
     found = {str(name): measure(rows, truth) for name, rows in zip(arguments.scores, tables, strict=True)}
     show(found, display.screen())
     if arguments.json:
         directories.write_json(arguments.json, found)
-
-
-def _read(scores: AnyPath) -> dict[int, Row]:
-    directories.read_manifest(scores, score_table.KIND)
-    return score_table.read(scores / score_table.FILE_NAME)
 
 
 def show(found: dict[str, dict[str, Any]], out: Console) -> None:

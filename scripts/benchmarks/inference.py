@@ -17,7 +17,6 @@ import multiprocessing
 import os
 import pathlib
 import platform
-import shutil
 import tempfile
 import time
 from typing import Any
@@ -27,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from inference import budget, latency
-from inference.recognizer import ARGUMENTS, MODEL, RECOGNIZE, SERVING, Recognizer
+from inference.recognizer import MODEL, Recognizer
 from inference.tflite import checks, conversion
 from inference.tflite.conversion import WEIGHTS
 from pipeline.common import arguments, directories, errors
@@ -69,40 +68,15 @@ def real_lengths(count: int) -> np.ndarray:
     return np.maximum(lengths, 1)
 
 
-def convert_published(model, directory: pathlib.Path) -> None:
-    """The published way: clips padded to the frame budget, every shape fixed, weights as float16."""
-    import keras
+def published_outputs(model, inputs_TxK, max_frames: int):
+    """As published: a clip is padded to the frame budget, and every shape is fixed."""
     import tensorflow as tf
 
-    def clip_outputs(inputs_TxK):
-        landmarks = tf.transpose(tf.reshape(inputs_TxK, (-1, 2, TASK.points.shape[0])), (0, 2, 1))[:FRAMES]
-        num_frames = tf.shape(landmarks)[0]
-        padded = tf.pad(landmarks, [[0, FRAMES - num_frames], [0, 0], [0, 0]], constant_values=float("nan"))
-        padded = tf.reshape(padded, (1, FRAMES, *TASK.points.shape))
-        return model({"landmarks": padded, "num_frames": num_frames[None]}, training=False)[0][:num_frames]
-
-    def serving(inputs):
-        return {"outputs": model.head.answer(clip_outputs(inputs), TASK.contract.filler)}
-
-    def recognize(inputs):
-        outputs = clip_outputs(inputs)
-        classes, probabilities = model.head.decode(outputs)
-        return {"outputs": outputs, "classes": classes, "probabilities": probabilities}
-
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    signature = [tf.TensorSpec((None, len(TASK.contract.columns)), tf.float32, name="inputs")]
-    archive.add_endpoint(SERVING, serving, signature)
-    archive.add_endpoint(RECOGNIZE, recognize, signature)
-    saved_model = directory / "saved_model"
-    archive.write_out(saved_model, verbose=False)
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=[SERVING, RECOGNIZE])
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.target_spec.supported_types = [tf.float16]
-    (directory / MODEL).write_bytes(converter.convert())
-    shutil.rmtree(saved_model)
-    args = {"selected_columns": list(TASK.contract.columns), "task": TASK.as_json()}
-    directories.write_json(directory / ARGUMENTS, args)
+    landmarks = tf.transpose(tf.reshape(inputs_TxK, (-1, 2, TASK.points.shape[0])), (0, 2, 1))[:max_frames]
+    num_frames = tf.shape(landmarks)[0]
+    padded = tf.pad(landmarks, [[0, max_frames - num_frames], [0, 0], [0, 0]], constant_values=float("nan"))
+    padded = tf.reshape(padded, (1, max_frames, *TASK.points.shape))
+    return model({"landmarks": padded, "num_frames": num_frames[None]}, training=False)[0][:num_frames]
 
 
 def make_models(directory: pathlib.Path) -> list[str]:
@@ -117,10 +91,8 @@ def make_models(directory: pathlib.Path) -> list[str]:
     names = [PUBLISHED, *WEIGHTS]
     for name in names:
         (directory / name).mkdir(parents=True, exist_ok=True)
-        if name == PUBLISHED:
-            convert_published(model, directory / name)
-        else:
-            conversion.convert(model, FRAMES, directory / name, weights=name)
+        weights, outputs = ("float16", published_outputs) if name == PUBLISHED else (name, None)
+        conversion.convert(model, FRAMES, directory / name, weights=weights, clip_outputs=outputs)
     return names
 
 
@@ -172,7 +144,7 @@ def score_changes(trained: Run, dataset: Dataset, clips: int) -> dict[str, dict[
     data = trained.config.data
     chosen = list(itertools.islice(Holdout.of(dataset, data).read_validation(dataset), clips))
     if not chosen:
-        raise errors.UserError(f"{dataset.path} has no validation clips to score: name a larger data set")
+        raise errors.UserError(f"{dataset.path} has no validation clips to score: name a larger dataset")
     model = conversion.load(trained)
     labels = [each.label for each in chosen]
     expected = predict(model, Corpus.of_clips(chosen, trained.task), max_frames=data.max_frames)
@@ -182,7 +154,7 @@ def score_changes(trained: Run, dataset: Dataset, clips: int) -> dict[str, dict[
             directory = pathlib.Path(folder)
             conversion.convert(model, data.max_frames, directory, weights=name)
             recognizer = Recognizer(directory)
-            found = [recognizer.label(each.landmarks) for each in chosen]
+            found = [recognizer.answer(each.landmarks) for each in chosen]
         equal = sum(a == b for a, b in zip(expected, found, strict=True)) / len(expected)
         change = checks.score_change(trained.task, labels, expected, found)
         changes[name] = change | {"equal_predictions": equal, "clips": len(labels)}
@@ -229,7 +201,7 @@ def main() -> None:
     parser = arguments.Parser(__doc__)
     parser.add_argument("--output", type=arguments.path, required=True, help="directory for the report and the models")
     parser.add_argument("--run", type=arguments.path, help="trained run, to see what storing weights costs in score")
-    parser.add_argument("--dataset", type=arguments.path, help="its data set")
+    parser.add_argument("--dataset", type=arguments.path, help="its dataset")
     parser.add_argument("--clips", type=arguments.positive, default=CLIPS, help="timed in a round")
     parser.add_argument("--rounds", type=arguments.positive, default=ROUNDS, help="how often each way is timed")
     parser.add_argument("--scored-clips", type=arguments.positive, default=budget.CLIPS, help="most to score")

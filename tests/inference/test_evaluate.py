@@ -27,7 +27,7 @@ def test_the_pooled_score_is_that_of_the_table(evaluation, toy_dataset, toy_mode
     for sequence_id, row in rows.items():
         each = clips[sequence_id]
         assert (row.split, row.signer, row.label, row.num_frames) == ("test", 3, each.label, each.num_frames)
-        assert row.prediction == recognizer.label(each.landmarks)
+        assert row.prediction == recognizer.answer(each.landmarks)
         assert row.errors == dataset.task.errors(each.label, row.prediction)
         assert (row.units, row.fold, row.known_signer) == (len(each.label), 0, False)
         assert row.known_label == (each.label in learnt)
@@ -79,5 +79,5 @@ def test_a_damaged_model_is_refused(copy, toy_dataset, command, tmp_path, damage
 def test_a_model_of_another_task(copy, toy_dataset, command, tmp_path):
     manifest = json.loads((copy / "manifest.json").read_text())
     directories.write_json(copy / "manifest.json", manifest | {"task": manifest["task"] | {"classes": ["a", "b"]}})
-    with pytest.raises(UserError, match="is of another task, or of other classes, than"):
+    with pytest.raises(UserError, match="its task fingerspelling has other points or classes"):
         command(evaluate, "--model", copy, "--dataset", toy_dataset, "--output", tmp_path / "evaluation")

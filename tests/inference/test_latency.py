@@ -5,7 +5,7 @@ import pytest
 
 from inference import latency
 from inference.latency import Limits
-from pipeline.common.arguments import Parser
+from pipeline.common.arguments import Parser, above_zero
 from pipeline.tasks.fingerspelling import Fingerspelling
 
 
@@ -70,5 +70,5 @@ def test_options():
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "ten", ""])
 def test_numbers_above_zero(text):
     with pytest.raises(argparse.ArgumentTypeError, match="is not a number above 0"):
-        latency.above_zero(text)
-    assert latency.above_zero("2.5") == 2.5
+        above_zero(text)
+    assert above_zero("2.5") == 2.5

@@ -35,7 +35,7 @@ def test_from_top_to_bottom(run_notebook, tmp_path, noise):
     with zipfile.ZipFile(tmp_path / "submission.zip") as archive:
         assert sorted(archive.namelist()) == ["inference_args.json", "model.tflite"]
         archive.extractall(tmp_path / "unpacked")
-    assert Recognizer(tmp_path / "unpacked").label(noise(12)) == Recognizer(tmp_path / "model").label(noise(12))
+    assert Recognizer(tmp_path / "unpacked").answer(noise(12)) == Recognizer(tmp_path / "model").answer(noise(12))
     assert "is already complete" in run_notebook()
 
 

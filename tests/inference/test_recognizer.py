@@ -49,7 +49,7 @@ def spelled(outputs_UxV):
 def test_what_it_says(recognizer, clips):
     """Label and confidence are those of the outputs; the time is the call's."""
     said = [recognizer.recognize(clip) for clip in clips]
-    assert [each.label for each in said] == [recognizer.label(clip) for clip in clips]
+    assert [each.label for each in said] == [recognizer.answer(clip) for clip in clips]
     assert len({each.label for each in said}) > 10
     for each, clip in zip(said, clips, strict=True):
         label, confidence = spelled(recognizer.outputs(clip))
@@ -99,7 +99,7 @@ def test_confidence(recognizer, monkeypatch, frames, label, confidence):
     }
     monkeypatch.setattr(recognizer, "_run", lambda signature, landmarks: found[signature])
     said = recognizer.recognize(np.zeros(0))
-    assert (said.label, recognizer.label(np.zeros(0))) == (label, label)
+    assert (said.label, recognizer.answer(np.zeros(0))) == (label, label)
     assert said.confidence == pytest.approx(confidence, rel=1e-5)
     assert spelled(outputs) == (label, pytest.approx(confidence, rel=1e-5))
 
@@ -116,10 +116,10 @@ def test_confidence_of_what_rounding_made(recognizer, monkeypatch, probabilities
 
 def test_threads_may_share_one(recognizer, clips):
     """They take turns: without, LiteRT mixes up their clips."""
-    expected = [(recognizer.label(clip), recognizer.recognize(clip).confidence) for clip in clips]
+    expected = [(recognizer.answer(clip), recognizer.recognize(clip).confidence) for clip in clips]
     with ThreadPoolExecutor(8) as pool:
         for _ in range(5):
-            labels = pool.map(recognizer.label, clips)
+            labels = pool.map(recognizer.answer, clips)
             recognized = pool.map(recognizer.recognize, clips)
             assert [(label, each.confidence) for label, each in zip(labels, recognized, strict=True)] == expected
 
@@ -190,8 +190,8 @@ def test_what_float32_cannot_hold_is_missing(recognizer, clips):
 
 def test_the_two_files_are_enough(copy):
     landmarks = np.random.default_rng(0).random((12, 100, 2))
-    label = Recognizer(copy).label(landmarks)
-    assert Recognizer(str(copy), threads=2).label(landmarks) == label
+    label = Recognizer(copy).answer(landmarks)
+    assert Recognizer(str(copy), threads=2).answer(landmarks) == label
 
 
 def refused(directory, message):

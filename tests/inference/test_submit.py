@@ -35,7 +35,7 @@ def score(toy_model, data, signers=(1, 2, 3)):
             if entries[sequence_id].signer in signers:
                 label = entries[sequence_id].label
                 units += len(label)
-                errors += Levenshtein.distance(label, recognizer.label(landmarks) or " ")
+                errors += Levenshtein.distance(label, recognizer.answer(landmarks) or " ")
     return (units - errors) / units
 
 
@@ -46,7 +46,7 @@ def test_what_is_made(submission, toy_model, toy_data):
         content = {name: archive.read(name) for name in archive.namelist()}
     assert content == {name: (toy_model / name).read_bytes() for name in (MODEL, ARGUMENTS)}
     manifest = directories.read_manifest(submission, submit.KIND)
-    assert manifest["sha256"] == directories.sha256_of(submission / "submission.zip")
+    assert manifest["files"]["submission.zip"] == directories.sha256_of(submission / "submission.zip")
     assert manifest["bytes"] == (submission / "submission.zip").stat().st_size
     assert manifest["clips"] == 36
     assert manifest["pooled_score"] == score(toy_model, toy_data)
@@ -109,8 +109,7 @@ def other_model(toy_model, tmp_path):
         shutil.copytree(toy_model, directory)
         change(directory)
         manifest = json.loads((directory / "manifest.json").read_text())
-        sums = {"model_sha256": MODEL, "arguments_sha256": ARGUMENTS}
-        manifest |= {name: directories.sha256_of(directory / file) for name, file in sums.items()}
+        manifest["files"] = {file: directories.sha256_of(directory / file) for file in (MODEL, ARGUMENTS)}
         directories.write_json(directory / "manifest.json", manifest)
         return directory
 

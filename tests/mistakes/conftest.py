@@ -16,7 +16,7 @@ import pathlib
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,15 +48,15 @@ def good(toy_data, toy_dataset, toy_settings, tmp_path_factory) -> pathlib.Path:
     shutil.copytree(toy_dataset, folder / "dataset")
     dataset, weights = Dataset.open(toy_dataset), runs.best_name(1)
     request = runs.request(config.resolve("small", overrides=toy_settings[3::2]), dataset)
-    with _making(folder / "run", request, {"weights": weights, "statistics": STATISTICS}, weights=weights) as run:
+    with _making(folder / "run", request, [weights, STATISTICS], weights=weights) as run:
         np.savez(run / weights, weights=np.zeros(3), note="{}")
         shutil.copy(dataset.path / STATISTICS, run)
-    own = {"task": TASK.as_json(), "dataset": dataset.fingerprint}
-    with _making(folder / "scores", directories.Request(score_table.KIND, {}), **own) as scores:
+    own, files = {"task": TASK.as_json(), "dataset": dataset.fingerprint}, [score_table.FILE_NAME]
+    with _making(folder / "scores", directories.Request(score_table.KIND, {}), files, **own) as scores:
         clips = [each for split in dataset.splits for each in dataset.clips(split)]
         rows = [Row.of(each, each.label, TASK, Learnt.of([])) for each in clips]
         score_table.write(scores / score_table.FILE_NAME, rows)
-    files = {"model": recognizer.MODEL, "arguments": recognizer.ARGUMENTS}
+    files = [recognizer.MODEL, recognizer.ARGUMENTS]
     with _making(folder / "model", directories.Request(recognizer.KIND, {}), files, task=TASK.as_json()) as model:
         (model / recognizer.MODEL).write_bytes(b"\x1c\0\0\0TFL3" * 1000)
         columns = {"selected_columns": list(TASK.contract.columns), "task": TASK.as_json()}
@@ -71,27 +71,22 @@ def good(toy_data, toy_dataset, toy_settings, tmp_path_factory) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def _making(directory: pathlib.Path, request: directories.Request, files: dict[str, str] | None = None, **content: Any):
+def _making(directory: pathlib.Path, request: directories.Request, files: Sequence[str] = (), **content: Any):
     """Yields the directory, which is complete at the end; its manifest has `content` and the SHA-256 of `files`."""
     directories.prepare(directory, request)
     yield directory
-    sums = {f"{name}_sha256": directories.sha256_of(directory / file) for name, file in (files or {}).items()}
-    directories.complete(directory, request, content | sums)
+    directories.complete(directory, request, content, files=files)
 
 
 def _write_published(path: pathlib.Path, phrases: list[str]) -> None:
     """A file of records as the published solution has them."""
 
-    def field(number, *contents):
-        return b"".join(records._field(number, *contents))
-
-    def floats(values):
-        return field(2, field(2, field(1, np.asarray(values, "<f4").tobytes())))
-
     with records.RecordWriter(path) as writer:
         for phrase in phrases:
-            lists = {"frames": np.full((3, 2, 100), 0.5), "phrase": TASK.encode(phrase)}
-            writer.write(field(1, *(field(1, field(1, name.encode()), floats(lists[name])) for name in lists)))
+            example = records.Example()
+            for name, values in {"frames": [0.5] * 600, "phrase": TASK.encode(phrase)}.items():
+                example.features.feature[name].float_list.value.extend(values)
+            writer.write(example.SerializeToString())
 
 
 @pytest.fixture
@@ -125,6 +120,11 @@ class Spoiler:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    def sealed(self, path: pathlib.Path) -> None:
+        """Its manifest describes the files as they are now."""
+        files = json.loads((path / "manifest.json").read_text())["files"]
+        self.says(path / "manifest.json", {"files": {name: directories.sha256_of(path / name) for name in files}})
 
     def says(self, path: pathlib.Path, changes: dict[str, Any]) -> None:
         """A JSON file has other values; None removes."""

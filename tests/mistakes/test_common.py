@@ -94,7 +94,7 @@ DAMAGES = {
         (("says", "dataset/manifest.json", {"shards": [{}]}), "dataset/manifest.json is damaged ('files'): delete"),
         (("removed", SHARD), f"{SHARD} is not there: delete it"),
         (("cut", SHARD), f"{SHARD}...cut short...delete it"),
-        (("is_copy_of", SHARD, "test-00000-of-00002.tfrecord.gz"), f"{SHARD}...another data set's; delete it"),
+        (("is_copy_of", SHARD, "test-00000-of-00002.tfrecord.gz"), f"{SHARD}...another dataset's; delete it"),
     ],
     ("run",): [
         (("removed", "run/best-0001.npz"), "run/best-0001.npz...delete run"),
@@ -108,19 +108,19 @@ DAMAGES = {
         (("cut", "model/model.tflite"), "model/model.tflite...cut short, changed or replaced; delete model"),
         (("removed", "model/inference_args.json"), "model/inference_args.json...delete model"),
         (("holds", "model/inference_args.json", "{}"), "model/inference_args.json...replaced; delete model"),
-        (("says", "model/manifest.json", {"model_sha256": None}), "model/manifest.json lacks model_sha256: delete"),
+        (("says", "model/manifest.json", {"files": None}), "model/manifest.json lacks files: delete"),
         (("task", "model/manifest.json", "toy"), "model...task"),
     ],
     ("scores",): [
-        (("removed", "scores/scores.csv"), "scores/scores.csv...score the data set again"),
-        (("holds", "scores/scores.csv", ""), "scores/scores.csv: expected the columns sequence_id, ...score the data"),
+        (("removed", "scores/scores.csv"), "scores/scores.csv...delete scores"),
+        (("holds", "scores/scores.csv", ""), "scores/scores.csv is not the file that...delete scores"),
     ],
     ("data",): [(("cannot_be_read", "data/train.csv"), "data/train.csv: Permission denied: get access")],
 }
 
 # Mistakes with the output: what is spoiled, what is given in the output's place, and what is said.
 REQUEST, SOMETHING = "o/request.json", ("holds", "o/something", "")
-BEFORE = '{"kind": "KIND", "schema_version": 2, "settings": {}}'
+BEFORE = '{"kind": "KIND", "schema_version": 3, "settings": {}}'
 WRONG_OUTPUTS = {
     "a link to nowhere": (("links_nowhere", "o"), "o", "o is a link to gone, which is not there: choose another"),
     "a file": (("holds", "o", ""), "o", "o is a file, not a directory: choose another"),
@@ -130,7 +130,7 @@ WRONG_OUTPUTS = {
     "another kind": (None, "OTHER", "OTHER holds a OTHER, not a...: choose another"),
     "other settings": ([("holds", REQUEST, BEFORE), SOMETHING], "o", "o holds a...other settings...delete it first"),
     "another version": (
-        [("holds", REQUEST, BEFORE.replace("2", "1")), SOMETHING],
+        [("holds", REQUEST, BEFORE.replace("3", "1")), SOMETHING],
         "o",
         "o holds a...version 1...choose",
     ),
@@ -250,5 +250,5 @@ def test_a_misspelt_task(refused, command):
 def test_a_data_set_of_another_task(refused, monkeypatch, command):
     toy = type("Toy", (tasks.TASKS[tasks.DEFAULT],), {"name": "toy"})
     monkeypatch.setitem(tasks.TASKS, "toy", toy)
-    said = "dataset...task toy...name a...and a data set of the same task"
+    said = "dataset of the task toy or of other classes: name two of the same task"
     refused(command, ("task", "dataset/manifest.json", "toy"), COMMANDS[command].words, said, begins=False)

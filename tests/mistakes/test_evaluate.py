@@ -23,7 +23,7 @@ class Mute:
     def __init__(self, *_, **__):
         pass
 
-    def label(self, _):
+    def answer(self, _):
         return ""
 
 

@@ -6,20 +6,20 @@ SCORES = "scores/scores.csv"
 GOOD = "--dataset dataset --scores scores --output o --workers 1"
 
 MISTAKES = {
-    "a share as per cent": (None, f"{GOOD} --threshold 9%", "argument --threshold: '9%' is neither auto nor a number"),
-    "no number": (None, f"{GOOD} --threshold nan", "argument --threshold: 'nan' is neither auto nor a number"),
+    "a share as per cent": (None, f"{GOOD} --threshold 9%", "argument --threshold: '9%' is not auto, or a number"),
+    "no number": (None, f"{GOOD} --threshold nan", "argument --threshold: 'nan' is not auto, or a number"),
     "scores of an exported model": (
         None,
         f"{GOOD} --scores evaluation",
         "evaluation is an evaluation; expected a score",
     ),
     "scores of other data": (("says", "scores/manifest.json", {"dataset": "x"}), GOOD, "scores holds...score this one"),
-    "a row cut short": (
-        ("replaced", SCORES, ",1.0,1", ""),
+    "a row cut short": (("replaced", SCORES, ",1.0,1", ""), GOOD, f"{SCORES} is not the file that...delete scores"),
+    "another clip": (
+        [("replaced", SCORES, "\n100,", "\n99,"), ("sealed", "scores")],
         GOOD,
-        f"{SCORES}, line 2 is damaged...score the data set again",
+        f"{SCORES} has no score of clip 100",
     ),
-    "another clip": (("replaced", SCORES, "\n100,", "\n99,"), GOOD, f"{SCORES} has no score of clip 100: score the"),
     "a threshold in per cent": (None, f"{GOOD} --threshold 20", "--threshold 20 leaves nothing to train on"),
     "no space": (("cannot_be_written", "o/dropped.jsonl"), GOOD, "o: No space left on device: make room"),
 }

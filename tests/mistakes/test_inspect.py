@@ -14,7 +14,7 @@ MISTAKES = {
     "a misspelt option": (None, "dataset --verfy", "arguments: --verfy (did you mean --verify"),
     "two clips": (None, "dataset --record 100,101", "argument --record: not a whole number: '100,101'"),
     "a misspelt folder": (None, "scorse", "scorse: no such file or directory; expected...did you mean scores?"),
-    "a file of the data set": (None, "dataset/manifest.json", "dataset/manifest.json: a file...did you mean dataset?"),
+    "a file of the dataset": (None, "dataset/manifest.json", "dataset/manifest.json: a file...did you mean dataset?"),
     "a folder in it": (None, "dataset/shards", "dataset/shards has no manifest.json; expected...did you mean dataset?"),
     "another program's": (("holds", "site/manifest.json", '{"name": "s"}'), "site", "site is a directory of another"),
     "an edited manifest": (("says", MANIFEST, {"overlap": None}), "dataset", f"{MANIFEST} is damaged...delete dataset"),
@@ -37,7 +37,7 @@ PART = "these files and dataset/manifest.json"
 # What is spoiled, what --verify says of it, and what it says to delete.
 DAMAGES = {
     "a record file": (("edited", SHARD, with_another_byte), f"{SHARD} is damaged at record ", PART),
-    "a stray record file": (("is_copy_of", f"{SHARD}~", SHARD.rpartition("/")[2]), "is not of this data set", PART),
+    "a stray record file": (("is_copy_of", f"{SHARD}~", SHARD.rpartition("/")[2]), "is not of this dataset", PART),
     "a report": (("removed", REPORT), f"{REPORT} is missing or damaged", PART),
     "the list of what was rejected": (("removed", "dataset/rejected.jsonl"), "does not list what the reports", PART),
     "the request": (("removed", "dataset/request.json"), "request.json is not what the manifest says", "dataset"),

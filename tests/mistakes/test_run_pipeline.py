@@ -13,8 +13,8 @@ MISTAKES = {
     "a signer that is not there": (None, f"{GOOD} --test-signers 9", "no signer 9 in the data, which has 1, 2, 3"),
     "more folds than signers": (None, f"{GOOD} --folds 3", "data: 3 folds, but 2 training signers to divide: lower"),
     "no such encoder": (None, f"{GOOD} --set encoder.name=publishd", "encoder.name=publishd...did you mean published?"),
-    "no truth file": (None, f"{GOOD} --truth t.csv", "t.csv: expected a CSV file with the columns sequence_id, kind"),
-    "another table": (None, f"{GOOD} --truth data/train.csv", "data/train.csv: expected...kind (found path"),
+    "no truth file": (None, f"{GOOD} --truth t.csv", "t.csv: expected a CSV file with sequence_id and kind"),
+    "another table": (None, f"{GOOD} --truth data/train.csv", "data/train.csv lacks the column kind"),
     "other data": (("holds", "t.csv", "sequence_id,kind\n5,tap\n"), f"{GOOD} --truth t.csv", "t.csv is in data"),
 }
 

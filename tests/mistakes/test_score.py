@@ -13,7 +13,7 @@ MISTAKES = {
     "runs without folds": (None, f"--run run {GOOD}", "run left out no fold: name it alone"),
     "the same fold twice": ([FOLD, COPY], BOTH, "--run: name the run of each of 2 folds once"),
     "folds of two divisions": ([FOLD, COPY, ("fold", "run", 2, 3)], BOTH, "other and run left out...data.folds"),
-    "folds of another data set": (ELSEWHERE, BOTH, "other was trained on another data set than dataset...score the"),
+    "folds of another dataset": (ELSEWHERE, BOTH, "other was trained on another dataset than dataset...score the"),
     "weights of another network": (None, GOOD, "run/best-0001.npz holds another model...delete run and train it again"),
 }
 

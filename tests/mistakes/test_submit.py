@@ -44,7 +44,7 @@ def test_files(refused, monkeypatch, name):
         def __init__(self, *_):
             pass
 
-        def label(self, *_):
+        def answer(self, *_):
             return "a"
 
     monkeypatch.setattr(submit, "Submission", Submission)

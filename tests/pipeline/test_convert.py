@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from pipeline import convert
+from pipeline.beam import conversion
 from pipeline.beam.runners import Runner
 from pipeline.common.errors import UserError
-from pipeline.convert import ConvertShard
 from pipeline.dataset import metadata, sharding
 from pipeline.dataset.dataset import Dataset
 from pipeline.dataset.features import features
@@ -25,13 +25,13 @@ RULE = SplitRule(test_signers=(3,))
 
 
 def run(data, output, *, num_shards=None, workers=1):
-    convert.convert(data, output, RULE, num_shards=num_shards, runner=Runner(workers=workers))
+    conversion.convert(data, output, RULE, num_shards=num_shards, runner=Runner(workers=workers))
     return Dataset.open(output)
 
 
 @pytest.fixture
 def converted(tmp_path, command):
-    """`converted(data, *words)`: the data set that `python -m pipeline.convert` makes with these options."""
+    """`converted(data, *words)`: the dataset that `python -m pipeline.convert` makes with these options."""
 
     def run(data, *words):
         output = tmp_path / f"out{len(list(tmp_path.glob('out*')))}"
@@ -72,7 +72,8 @@ def collected(data, path="train_landmarks/1.parquet", *, without=()):
     table = metadata.read(data, TASK.metadata)
     writer = Collected()
     split_of = {sequence_id: "train" for sequence_id in table.entries if sequence_id not in without}
-    convert.convert_file(data, path, table, split_of, writer, TASK)
+    make = conversion.ConvertShard(data, data, data, TASK, (), SplitRule())
+    make.convert_file(path, table, split_of, writer)
     return writer
 
 
@@ -245,7 +246,7 @@ def test_a_file_that_vanishes_meanwhile(kaggle_data, tmp_path):
     sharding.prepare(tmp_path, [shard])
     (data / "train_landmarks/3.parquet").unlink()
     with pytest.raises(UserError, match=r"cannot read .*3\.parquet"):
-        ConvertShard(data, tmp_path, TASK, tuple(table.sha256.items()), RULE)(shard)
+        conversion.ConvertShard(data, data, tmp_path, TASK, tuple(table.sha256.items()), RULE)(shard)
     assert list((tmp_path / "shards").iterdir()) == list((tmp_path / "reports").iterdir()) == []
 
 
@@ -361,7 +362,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, kaggle_data, recording):
         data = kaggle_data([recording(i, num_frames=200) for i in range(150 * size)], row_group_size=4000)
         code = f"""
 import pathlib
-from pipeline import convert
+from pipeline.beam import conversion
 from pipeline.common.peak_memory import peak_memory
 from pipeline.dataset import metadata, sharding
 from pipeline.dataset.splits import SplitRule
@@ -371,7 +372,7 @@ table = metadata.read(data, task.metadata)
 shard = sharding.Shard(0, 1, "memory", tuple(table.by_path), 1)
 output.mkdir()
 sharding.prepare(output, [shard])
-convert.ConvertShard(data, output, task, tuple(table.sha256.items()), SplitRule(test_share=0.0))(shard)
+conversion.ConvertShard(data, data, output, task, tuple(table.sha256.items()), SplitRule(test_share=0.0))(shard)
 print(peak_memory())
 """
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from pipeline import convert
 from pipeline import filter as filter_command
+from pipeline.beam import conversion
 from pipeline.beam.runners import Runner
 from pipeline.common import directories
 from pipeline.common.errors import UserError
@@ -24,7 +24,7 @@ RULE = SplitRule(validation_signers=(2,), test_signers=(3,))
 
 @pytest.fixture
 def parent(kaggle_data, tmp_path):
-    convert.convert(kaggle_data(), tmp_path / "dataset", RULE, num_shards=None, runner=Runner())
+    conversion.convert(kaggle_data(), tmp_path / "dataset", RULE, num_shards=None, runner=Runner())
     return Dataset.open(tmp_path / "dataset")
 
 
@@ -41,7 +41,8 @@ def score(parent, path, *, errors=ERRORS, left_out=(), more=(), of=None, **chang
     rows = [dataclasses.replace(row, units=10, errors=errors.get(row.sequence_id, 1)) for row in rows]
     rows = [dataclasses.replace(row, **changes) for row in rows]
     score_table.write(path / score_table.FILE_NAME, [*rows, *more])
-    directories.complete(path, request, {"dataset": of or parent.fingerprint})
+    content = {"task": {}, "dataset": of or parent.fingerprint}
+    directories.complete(path, request, content, files=[score_table.FILE_NAME])
     return path
 
 
@@ -137,12 +138,7 @@ def test_the_threshold_lies_in_the_valley():
 
 
 @pytest.mark.parametrize(
-    ("scores", "expected"),
-    [
-        ([0.9] * 10, 0.1),
-        ([-3.0] * 4 + [0.12] * 6, 0.1),
-        ([0.6] * 5 + [1.0] * 5, 0.5),
-    ],
+    ("scores", "expected"), [([0.9] * 10, 0.1), ([-3.0] * 4 + [0.12] * 6, 0.1), ([0.6] * 5 + [1.0] * 5, 0.5)]
 )
 def test_the_threshold_keeps_within_its_bounds(scores, expected):
     assert filter_command.choose_threshold(scores) == expected

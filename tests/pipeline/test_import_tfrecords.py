@@ -158,11 +158,7 @@ def test_missing_files(kaggle_data, write_records, example_recordings, command, 
 
 
 @settings(max_examples=50, deadline=None)
-@given(
-    st.lists(st.floats(width=32), max_size=30),
-    st.lists(st.integers(0, 58), max_size=9),
-    st.booleans(),
-)
+@given(st.lists(st.floats(width=32), max_size=30), st.lists(st.integers(0, 58), max_size=9), st.booleans())
 def test_float_lists_are_those_of_stock_tensorflow(frames, phrase, more):
     tf = pytest.importorskip("tensorflow")
     other = {

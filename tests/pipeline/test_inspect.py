@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from pipeline import convert, inspect
+from pipeline import inspect
+from pipeline.beam import conversion
 from pipeline.beam.runners import Runner
 from pipeline.common.errors import UserError
 from pipeline.dataset.dataset import Dataset
@@ -13,7 +14,7 @@ from pipeline.dataset.splits import SplitRule
 @pytest.fixture
 def path(kaggle_data, recording, example_recordings, tmp_path):
     data = kaggle_data([*example_recordings, recording(7, "É"), recording(8, "word a", 3)])
-    convert.convert(data, tmp_path / "dataset", SplitRule(test_signers=(3,)), num_shards=2, runner=Runner())
+    conversion.convert(data, tmp_path / "dataset", SplitRule(test_signers=(3,)), num_shards=2, runner=Runner())
     return tmp_path / "dataset"
 
 
@@ -107,10 +108,7 @@ def test_other_directories(path, said, tmp_path):
     ("changes", "message"),
     [
         ({"overlap": None}, r"manifest\.json is damaged \('overlap'\): delete .* and make it again"),
-        (
-            {"schema_version": 1},
-            r"is a dataset of another version .* \(schema version 1, this one has 2\)",
-        ),
+        ({"schema_version": 1}, r"is a dataset of another version .* \(schema version 1, this one has 3\)"),
     ],
 )
 def test_a_data_set_that_is_damaged_or_of_an_earlier_version(path, said, changes, message):

@@ -29,7 +29,7 @@ def write(directory, recognize, kind=score_table.KIND):
     request = directories.Request(kind, {})
     directories.prepare(directory, request)
     score_table.write(directory / score_table.FILE_NAME, rows)
-    directories.complete(directory, request, {"task": TASK.as_json()})
+    directories.complete(directory, request, {"task": TASK.as_json()}, files=[score_table.FILE_NAME])
     return directory
 
 

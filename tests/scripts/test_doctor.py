@@ -143,11 +143,7 @@ def damaged(data, what):
 
 @pytest.mark.parametrize(
     ("what", "text"),
-    [
-        ("missing", "unpack"),
-        ("cut short", "Download it again"),
-        ("a column less", "lacks the column x_pose_11"),
-    ],
+    [("missing", "unpack"), ("cut short", "Download it again"), ("a column less", "lacks the column x_pose_11")],
 )
 def test_files_that_cannot_be_used(doctor, kaggle_data, what, text):
     data = kaggle_data()

@@ -38,7 +38,7 @@ def clip() -> Callable[..., np.ndarray]:
 
 @pytest.fixture(scope="session")
 def clips(clip) -> dict[str, np.ndarray]:
-    """Landmarks of every kind that a data set may hold, by name."""
+    """Landmarks of every kind that a dataset may hold, by name."""
     return {
         "clean": clip(12),
         "drop-outs": clip(14, np.s_[2:5, RIGHT_HAND], np.s_[7], np.s_[9:, LEFT_HAND], np.s_[3, 0, 1]),
@@ -212,10 +212,9 @@ assert sys.modules["tensorflow"] is None
 
 @pytest.fixture(scope="session")
 def toy_scores(toy_run, toy_dataset, command, made_once) -> pathlib.Path:
-    """Directory of the toy run's scores of the toy data set. Shared: read it, do not change it."""
+    """Directory of the toy run's scores of the toy dataset. Shared: read it, do not change it."""
     from training import score
 
     return made_once(
-        "toy-scores",
-        lambda folder: command(score, "--run", toy_run, "--dataset", toy_dataset, "--output", folder),
+        "toy-scores", lambda folder: command(score, "--run", toy_run, "--dataset", toy_dataset, "--output", folder)
     )

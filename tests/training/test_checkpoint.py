@@ -85,10 +85,7 @@ def test_names_stay_where_the_published_encoder_has_another_block(tmp_path, task
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            lambda: variables(model(5)),
-            r"another model \([\w.]*first_bias_momentum is \(4,\) there and \(5,\) here",
-        ),
+        (lambda: variables(model(5)), r"another model \([\w.]*first_bias_momentum is \(4,\) there and \(5,\) here"),
         (lambda: model().variables, r"holds another model \(adam_w\.[\w.]+ is \(.*\) there and None here; \d+ arrays"),
     ],
 )

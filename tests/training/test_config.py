@@ -158,14 +158,8 @@ def test_a_word_needs_no_quotes():
         ("data.folds=3", "data.fold is 0 and data.folds 3, expected 2 folds at least, and one of them"),
         ("data.fold=1", "data.fold is 1 and data.folds 0, expected 2 folds at least"),
         ("augment.join_probability=1.5", "augment.join_probability is 1.5, expected at least 0 and at most 1"),
-        (
-            "augment.drop_face_probability=nan",
-            "augment.drop_face_probability is nan, expected at least 0",
-        ),
-        (
-            "augment.spatial_mask_low=0.5",
-            "spatial_mask_low is 0.5, expected at most augment.spatial_mask_high",
-        ),
+        ("augment.drop_face_probability=nan", "augment.drop_face_probability is nan, expected at least 0"),
+        ("augment.spatial_mask_low=0.5", "spatial_mask_low is 0.5, expected at most augment.spatial_mask_high"),
         ("augment.hand_scale=1.0", "augment.hand_scale is 1.0, expected at least 0 and below 1"),
     ],
 )

@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.dataset.clips import Clip
 from training.data.corpus import Corpus
-from training.predict import clip_outputs, label, predict
+from training.predict import clip_outputs, predict, prediction
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +24,14 @@ def test_every_clip_in_the_order_of_the_corpus(tiny_model, corpus, clip, pad):
     calls = []
     predictions = predict(tiny_model, corpus, max_frames=12, done=lambda: calls.append(1))
     assert len(calls) == len(corpus)
-    assert predictions == [label(tiny_model, found[position]) for position in range(len(corpus))]
+    assert predictions == [prediction(tiny_model, found[position]) for position in range(len(corpus))]
     assert len(set(predictions)) > 1
 
 
 def test_the_label_that_outputs_say(tiny_model, task):
     outputs = np.zeros((7, 60), np.float32)
     outputs[np.arange(7), [*task.encode("aab"), 59, *task.encode("b !")]] = 1
-    assert label(tiny_model, outputs) == "abb !"
+    assert prediction(tiny_model, outputs) == "abb !"
 
 
 def test_a_batch_for_xla_is_full_and_of_one_shape(tiny_model, corpus, monkeypatch):

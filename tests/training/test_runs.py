@@ -83,10 +83,7 @@ def test_other_files_than_it_ended_with_are_refused(run):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            {"encoder": {"name": "publishd"}},
-            r"json: there is no encoder 'publishd' \(did you mean published\?\)",
-        ),
+        ({"encoder": {"name": "publishd"}}, r"json: there is no encoder 'publishd' \(did you mean published\?\)"),
         ({"head": {"late": 1}}, r"manifest\.json is damaged \(.*late.*\): delete .* and train it again"),
         ({"seed": None}, r"manifest\.json is damaged \('seed'\)"),
     ],
@@ -107,17 +104,17 @@ def test_a_data_set_of_another_task(toy_run, toy_dataset):
 
     run, dataset = Run.open(toy_run), Dataset.open(toy_dataset)
     run.check_task(dataset)
-    with pytest.raises(UserError, match=r"was trained for the task fingerspelling, .* is of the task other"):
+    with pytest.raises(UserError, match=r"is of the task fingerspelling, .* of the task other"):
         run.check_task(dataclasses.replace(dataset, task=Other()))
 
 
 def test_what_decides_a_run(toy_dataset):
-    """Its settings, and the data set."""
+    """Its settings, and the dataset."""
     dataset = Dataset.open(toy_dataset)
     request = runs.request(cfg.Config(), dataset)
     assert request.fingerprint == runs.request(cfg.Config(), dataset).fingerprint
     others = [runs.request(cfg.Config(seed=1), dataset)]
-    for name in ("content", "statistics_sha256"):
-        manifest = dataset.manifest | {name: "0"}
+    for other in ({"content": "0"}, {"files": {"statistics.json": "0"}}):
+        manifest = dataset.manifest | other
         others.append(runs.request(cfg.Config(), dataclasses.replace(dataset, manifest=manifest)))
     assert len({request.fingerprint, *(each.fingerprint for each in others)}) == 4

@@ -54,7 +54,7 @@ def test_a_second_call_finds_it_done(toy_scores, toy_run, toy_dataset, command, 
 
 @pytest.fixture(scope="module")
 def fold_runs(toy_dataset, toy_settings, command, tmp_path_factory):
-    """Runs of the toy data set that each left out one of its two training signers."""
+    """Runs of the toy dataset that each left out one of its two training signers."""
     folder = tmp_path_factory.mktemp("folds")
     for fold in (1, 2):
         words = [*toy_settings, "--set", "data.folds=2", "--set", f"data.fold={fold}"]
@@ -89,5 +89,4 @@ def test_each_fold_is_scored_by_the_run_that_left_it_out(out_of_fold, fold_runs,
             assert row.known_label == (row.label in {each.label for each in learnt})
     assert not any(row.known_signer for row in rows.values())
     manifest = directories.read_manifest(out_of_fold, score_table.KIND)
-    assert manifest["weights_sha256"] == [run.fingerprint for run in runs]
     assert manifest["folds"] == 2

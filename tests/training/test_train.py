@@ -1,4 +1,4 @@
-"""The training command at toy size, and the whole way from a data set to a second model."""
+"""The training command at toy size, and the whole way from a dataset to a second model."""
 
 import csv
 import json

@@ -59,19 +59,17 @@ class Corpus:
         positions = np.arange(len(self))[chosen]
         arrays = ("starts", "num_frames", "label_ids", "label_lengths", "signers")
         return dataclasses.replace(
-            self,
-            clips=[self.clips[i] for i in positions],
-            **{name: getattr(self, name)[positions] for name in arrays},
+            self, clips=[self.clips[i] for i in positions], **{name: getattr(self, name)[positions] for name in arrays}
         )
 
     @classmethod
     def of(cls, dataset: Dataset, split: str) -> Self:
-        """A split of a data set, in a temporary file if its landmarks take more than `LANDMARKS_IN_MEMORY`.
+        """A split of a dataset, in a temporary file if its landmarks take more than `LANDMARKS_IN_MEMORY`.
 
         The file is in `storage.cache()`, has no name, and is gone when the process ends, however it ends.
 
         Raises:
-          UserError: the file cannot be written, or the data set cannot be read.
+          UserError: the file cannot be written, or the dataset cannot be read.
         """
         size = dataset.manifest["splits"][split]["frames"] * 4 * int(np.prod(dataset.task.points.shape))
         clips, known = dataset.read(split), {each.sequence_id: each for each in dataset.clips(split)}
@@ -125,6 +123,6 @@ class Corpus:
 
     @classmethod
     def of_clips(cls, clips: Iterable[Clip], task: Task) -> Self:
-        """Clips of no data set."""
+        """Clips of no dataset."""
         clips = list(clips)
         return cls.read(clips, {each.sequence_id: ClipInfo.of(each, "", task) for each in clips}, task)

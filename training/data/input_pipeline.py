@@ -181,10 +181,7 @@ def _batches(
         landmarks, num_frames, labels, label_lengths = tf.numpy_function(
             arrays, row, (tf.float32, tf.int32, tf.int32, tf.int32)
         )
-        inputs = {
-            "landmarks": tf.ensure_shape(landmarks, shape),
-            "num_frames": tf.ensure_shape(num_frames, (None,)),
-        }
+        inputs = {"landmarks": tf.ensure_shape(landmarks, shape), "num_frames": tf.ensure_shape(num_frames, (None,))}
         return inputs, {
             "labels": tf.ensure_shape(labels, (None, None)),
             "label_lengths": tf.ensure_shape(label_lengths, (None,)),

@@ -65,7 +65,7 @@ def test_a_file_that_is_right_only_the_first_time_is_refused(toy_model, trained,
 
 
 def test_another_label_is_refused(toy_model, trained, failed, monkeypatch):
-    monkeypatch.setattr(Recognizer, "label", lambda self, landmarks: "something else")
+    monkeypatch.setattr(Recognizer, "answer", lambda self, landmarks: "something else")
     found = failed(trained, toy_model)
     assert found["answer is what the outputs say"].startswith("0 of 54, not in ")
     assert "score" in found

@@ -18,7 +18,7 @@ from pipeline.tasks.fingerspelling import COLUMNS, Fingerspelling
 from training.config import PRESETS
 from training.data.corpus import Corpus
 from training.network.model import Model
-from training.predict import clip_outputs, label, predict
+from training.predict import clip_outputs, predict, prediction
 
 TASK = Fingerspelling()
 MAX_FRAMES = 16
@@ -89,7 +89,7 @@ def test_the_file_says_what_the_trained_model_says(recognizer, trained, toy_data
     for position, outputs in clip_outputs(trained, corpus, max_frames=MAX_FRAMES):
         landmarks = clips[position].landmarks
         np.testing.assert_allclose(recognizer.outputs(landmarks), outputs, atol=1e-4)
-        assert recognizer.label(landmarks) == labels[position] == label(trained, outputs)
+        assert recognizer.answer(landmarks) == labels[position] == prediction(trained, outputs)
 
 
 @pytest.mark.parametrize("num_frames", sorted(set(LENGTHS)))
@@ -128,7 +128,7 @@ def test_the_first_subgraph_is_that_of_the_competition(toy_model, recognizer, no
         assert [each["shape_signature"].tolist() for each in interpreter.get_output_details()] == [[-1, 59]]
         clips = [noise(num_frames, seed) for seed, num_frames in enumerate(LENGTHS)]
         found = [said(each) for each in first_subgraph(interpreter, [columns(clip, TASK) for clip in clips])]
-        assert found == [recognizer.label(clip) for clip in clips]
+        assert found == [recognizer.answer(clip) for clip in clips]
         assert len(set(found)) > 5
 
 
@@ -172,7 +172,7 @@ def test_another_runtime_gives_the_same_answers(tflite_runtime, toy_model, recog
     ]
     done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    expected = [recognizer.label(clip) for clip in clips]
+    expected = [recognizer.answer(clip) for clip in clips]
     assert [[said(each) for each in found] for found in json.loads(done.stdout)] == [expected] * 2
 
 

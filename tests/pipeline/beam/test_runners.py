@@ -16,7 +16,7 @@ import pytest
 
 from pipeline import convert, import_tfrecords
 from pipeline import filter as filter_command
-from pipeline.beam import runners, transform
+from pipeline.beam import conversion, runners, transform
 from pipeline.beam.runners import DASK, DATAFLOW, Runner
 from pipeline.common import arguments, directories, progress, storage
 from pipeline.common.errors import UserError
@@ -168,7 +168,7 @@ def test_a_cluster_of_dask_gives_the_same_as_one_process(toy_data, toy_dataset, 
     """Also where a path is relative: the workers' current folder is another."""
     monkeypatch.chdir(tmp_path)
     rule, runner = SplitRule(test_signers=(3,)), Runner(DASK, dask_address=dask_address)
-    convert.convert(toy_data, pathlib.Path("out"), rule, num_shards=None, runner=runner)
+    conversion.convert(toy_data, pathlib.Path("out"), rule, num_shards=None, runner=runner)
     one, found = Dataset.open(toy_dataset), Dataset.open(tmp_path / "out")
     assert found.manifest["content"] == one.manifest["content"]
     for shard in found.manifest["shards"]:
@@ -184,7 +184,7 @@ def test_a_mistake_on_dask_is_one_line(tmp_path, kaggle_data):
     with pytest.raises(
         UserError, match=r"2\.parquet.*; finished shards stay: run the same command again to make the rest"
     ):
-        convert.convert(data, tmp_path / "out", SplitRule(), num_shards=None, runner=Runner(DASK, workers=2))
+        conversion.convert(data, tmp_path / "out", SplitRule(), num_shards=None, runner=Runner(DASK, workers=2))
     assert len(list((tmp_path / "out/reports").glob("*.json"))) == 2
 
 
@@ -238,7 +238,9 @@ def dataflow(monkeypatch):
 
 def a_transform(data: AnyPath, output: AnyPath):
     return transform.MakeShards(
-        convert.ConvertShard(data, output, Fingerspelling(), (("train.csv", "0" * 64),), SplitRule()), output, "f" * 64
+        conversion.ConvertShard(data, data, output, Fingerspelling(), (("train.csv", "0" * 64),), SplitRule()),
+        output,
+        "f" * 64,
     )
 
 
@@ -250,10 +252,10 @@ def test_the_request_of_a_job(monkeypatch, dataflow):
     runner = in_the_cloud(monkeypatch, *words)
     # As many files as the isolated signs have.
     sizes = {f"train_landmark_files/{i % 21}/{i}.parquet": 500_000 + i for i in range(94_477)}
-    plan = sharding.plan(sizes, convert.MOST_SHARDS)
+    plan = sharding.plan(sizes, conversion.MOST_SHARDS)
     with progress.console.capture() as captured:
         runners.run(runner, a_transform(*map(storage.path, CLOUD_PLACES)), range(len(plan)))
-    assert len(plan) == convert.MOST_SHARDS
+    assert len(plan) == conversion.MOST_SHARDS
     assert len(dataflow.staged["pipeline.pb"]) < MEGABYTE / 10
     assert len(json.dumps(dataflow.job)) < MEGABYTE / 10
     assert "https://console.cloud.google.com/dataflow/jobs/europe-west4/job-1?project=a-project" in captured.get()
@@ -286,9 +288,9 @@ def test_the_launcher_waits_for_the_job_and_finishes_the_dataset(kaggle_data, tm
 
     monkeypatch.setattr(runners, "run", run)
     with pytest.raises(UserError, match=r"2\.parquet.*finished shards stay"):
-        convert.convert(data, output, SplitRule(), num_shards=None, runner=runner)
+        conversion.convert(data, output, SplitRule(), num_shards=None, runner=runner)
     file.write_bytes(good)
-    convert.convert(data, output, SplitRule(), num_shards=None, runner=runner)
+    conversion.convert(data, output, SplitRule(), num_shards=None, runner=runner)
     assert Dataset.open(output).manifest["written"] == 12
 
 
@@ -351,10 +353,10 @@ def test_the_package_that_workers_install_makes_a_shard(monkeypatch, dataflow, k
 
     data, expected, output = kaggle_data(), tmp_path / "expected", tmp_path / "out"
     rule = SplitRule(test_signers=(3,))
-    convert.convert(data, expected, rule, num_shards=None, runner=Runner())
+    conversion.convert(data, expected, rule, num_shards=None, runner=Runner())
     runner = in_the_cloud(monkeypatch, "--no-auth", "--setup-file", str(source / "setup.py"))
     with pytest.raises(UserError, match="was not finished"):
-        convert.convert(data, output, rule, num_shards=None, runner=runner)
+        conversion.convert(data, output, rule, num_shards=None, runner=runner)
 
     (tmp_path / "workflow.tar.gz").write_bytes(dataflow.staged["workflow.tar.gz"])
     with tarfile.open(tmp_path / "workflow.tar.gz") as package:

@@ -11,8 +11,7 @@ import time
 
 import pytest
 
-from pipeline import convert
-from pipeline.beam import runners, transform
+from pipeline.beam import conversion, runners, transform
 from pipeline.beam.runners import Runner
 from pipeline.common import directories, progress
 from pipeline.common.errors import UserError
@@ -72,7 +71,7 @@ def test_our_own_mistake_keeps_its_traceback(tmp_path):
 
 
 def run(data, output, runner=None):
-    convert.convert(data, output, RULE, num_shards=None, runner=runner or Runner())
+    conversion.convert(data, output, RULE, num_shards=None, runner=runner or Runner())
     return Dataset.open(output)
 
 

@@ -83,7 +83,7 @@ def test_outside_the_environment_a_command_says_what_is_missing(module):
     command = [sys.executable, "-S", "-m", module]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert finished.returncode == 1
-    assert re.fullmatch(r"error: google_crc32c is not installed in .*: activate the environment .*\n", finished.stderr)
+    assert re.fullmatch(r"error: google is not installed in .*: activate the environment .*\n", finished.stderr)
 
 
 def test_places_nearby(tmp_path):

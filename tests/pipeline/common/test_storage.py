@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import convert
 from pipeline import filter as filter_command
+from pipeline.beam import conversion
 from pipeline.beam.runners import Runner
 from pipeline.common import directories, errors, storage
 from pipeline.common.errors import UserError
@@ -359,7 +359,8 @@ def score(parent, directory):
     request = directories.Request(score_table.KIND, {"run": "imagined"})
     directories.prepare(directory, request)
     score_table.write(directory / score_table.FILE_NAME, rows)
-    directories.complete(directory, request, {"dataset": parent.fingerprint})
+    content = {"task": parent.task.as_json(), "dataset": parent.fingerprint}
+    directories.complete(directory, request, content, files=[score_table.FILE_NAME])
 
 
 def test_from_bucket_to_bucket(kaggle_data, bucket, emulator, upload, tmp_path):
@@ -367,7 +368,7 @@ def test_from_bucket_to_bucket(kaggle_data, bucket, emulator, upload, tmp_path):
     data = upload(kaggle_data(), bucket / "data")
     other = emulator.bucket() / "out"
     for source, output, runner in ((tmp_path / "data", tmp_path, Runner()), (data, other, Runner(workers=2))):
-        convert.convert(source, output / "dataset", RULE, num_shards=None, runner=runner)
+        conversion.convert(source, output / "dataset", RULE, num_shards=None, runner=runner)
         score(Dataset.open(output / "dataset"), output / "scores")
         filter_command.filter_dataset(
             output / "dataset", output / "scores", output / "filtered", threshold=0.2, runner=Runner()
@@ -382,7 +383,7 @@ def test_from_bucket_to_bucket(kaggle_data, bucket, emulator, upload, tmp_path):
             for mine, theirs in zip(here.read(split), there.read(split), strict=True):
                 np.testing.assert_array_equal(mine.landmarks, theirs.landmarks)
     emulator.requests.clear()
-    convert.convert(data, other / "dataset", RULE, num_shards=None, runner=Runner())  # finds it done
+    conversion.convert(data, other / "dataset", RULE, num_shards=None, runner=Runner())  # finds it done
     assert not [request for request in emulator.requests if not request.startswith("GET")]
     assert list((tmp_path / "temporary").iterdir()) == []
 
@@ -390,7 +391,7 @@ def test_from_bucket_to_bucket(kaggle_data, bucket, emulator, upload, tmp_path):
 def test_a_conversion_whose_upload_fails_goes_on(kaggle_data, bucket, emulator, upload, tmp_path):
     data = upload(kaggle_data(), bucket / "data")
     output = bucket / "dataset"
-    convert.convert(tmp_path / "data", tmp_path / "dataset", RULE, num_shards=None, runner=Runner())
+    conversion.convert(tmp_path / "data", tmp_path / "dataset", RULE, num_shards=None, runner=Runner())
 
     def second_shard(path, file):
         if "00001-of-00003.tfrecord.gz" in path.name:
@@ -405,10 +406,10 @@ def test_a_conversion_whose_upload_fails_goes_on(kaggle_data, bucket, emulator, 
         mock.patch.object(storage.GsPath, "upload", second_shard),
         pytest.raises(UserError, match=r"cannot write gs://.*-00001-of-00003.tfrecord.gz: permission denied"),
     ):
-        convert.convert(data, output, RULE, num_shards=None, runner=Runner())
+        conversion.convert(data, output, RULE, num_shards=None, runner=Runner())
     assert not (output / "manifest.json").exists()
     assert not [name for name in storage.file_sizes(output / "shards") if "00001-of" in name]
-    convert.convert(data, output, RULE, num_shards=None, runner=Runner())
+    conversion.convert(data, output, RULE, num_shards=None, runner=Runner())
     assert shards(output) == shards(tmp_path / "dataset")
     assert list((tmp_path / "temporary").iterdir()) == []
 
@@ -425,11 +426,11 @@ def test_what_is_refused_to_a_worker_is_told_of(kaggle_data, bucket, emulator, u
     with pytest.raises(
         UserError, match=rf"^{data}: permission denied \(as the test .* \(and 2 more of 3 shards failed\)"
     ):
-        convert.convert(data, bucket / "dataset", RULE, num_shards=None, runner=Runner())
+        conversion.convert(data, bucket / "dataset", RULE, num_shards=None, runner=Runner())
 
 
 def test_a_damaged_shard_is_told_of(kaggle_data, bucket, emulator, upload, tmp_path):
-    convert.convert(kaggle_data(), tmp_path / "dataset", RULE, num_shards=1, runner=Runner())
+    conversion.convert(kaggle_data(), tmp_path / "dataset", RULE, num_shards=1, runner=Runner())
     dataset = Dataset.open(upload(tmp_path / "dataset", bucket / "dataset"))
     (file,) = dataset.record_files("train")
     path = dataset.path / "shards" / file.name
@@ -450,7 +451,8 @@ def test_local_work_needs_nothing_of_google():
     script = """
 import sys
 from inference import recognize
-from pipeline import convert, filter, synthesize
+from pipeline import filter, synthesize
+from pipeline.beam import conversion
 print({"google.api_core", "google.auth", "google.cloud.storage", "requests"} & sys.modules.keys())
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

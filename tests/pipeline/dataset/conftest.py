@@ -1,4 +1,4 @@
-"""Data sets of given clips, made without recordings."""
+"""Datasets of given clips, made without recordings."""
 
 import dataclasses
 import pathlib
@@ -38,7 +38,7 @@ class WriteShard:
 
 @pytest.fixture
 def make_dataset(tmp_path: pathlib.Path) -> Callable[..., Dataset]:
-    """`make_dataset(*shards)`: a new data set of shards that are lists of (split, clip) and (id, fault)."""
+    """`make_dataset(*shards)`: a new dataset of shards that are lists of (split, clip) and (id, fault)."""
 
     def make(*shards: list[tuple[str | int, Clip | Fault]], name: str = "dataset") -> Dataset:
         names = [chr(ord("a") + i) for i in range(len(shards))]

@@ -43,12 +43,7 @@ def test_what_was_written_is_read(found, clip):
     assert found.manifest["rejected"] == {"unknown_characters": 1}
     assert found.manifest["more"] == 2
     (rejected,) = (found.path / "rejected.jsonl").read_text(encoding="utf-8").splitlines()
-    assert json.loads(rejected) == {
-        "sequence_id": 4,
-        "reason": "unknown_characters",
-        "file": "a",
-        "detail": "'é'",
-    }
+    assert json.loads(rejected) == {"sequence_id": 4, "reason": "unknown_characters", "file": "a", "detail": "'é'"}
 
 
 def test_what_there_is_to_know_without_the_landmarks(found):
@@ -65,7 +60,7 @@ def test_what_there_is_to_know_without_the_landmarks(found):
 def test_a_report_that_is_missing_or_damaged(found, spoil):
     report = min((found.path / "reports").glob("*.json"))
     spoil(report)
-    with pytest.raises(UserError, match=f"^{report} is missing or damaged: delete it and its data set's manifest"):
+    with pytest.raises(UserError, match=f"^{report} is missing or damaged: delete it and its dataset's manifest"):
         Dataset.open(found.path).clips("train")
 
 

@@ -25,11 +25,7 @@ ENTRIES = st.lists(
     max_size=40,
     unique_by=lambda entry: entry.sequence_id,
 )
-KEYS = {
-    "signer": lambda entry: entry.signer,
-    "file": lambda entry: entry.path,
-    "clip": lambda entry: entry.sequence_id,
-}
+KEYS = {"signer": lambda entry: entry.signer, "file": lambda entry: entry.path, "clip": lambda entry: entry.sequence_id}
 
 
 def assign(rule, signers):

@@ -15,7 +15,7 @@ from pipeline.tasks.faults import EMPTY_LABEL, Fault
 
 @pytest.fixture
 def found(make_dataset):
-    """A data set of five clips and a rejected one in two shards, the record files of the first small."""
+    """A dataset of five clips and a rejected one in two shards, the record files of the first small."""
     landmarks = np.full((2, *POINTS.shape), np.nan, np.float32)
     landmarks[:, 40:70] = np.random.default_rng(0).normal(size=(2, 30, 2))
     first = [("train", Clip(landmarks[: i % 2 + 1] + i, f"a {i}", i, 1, "train")) for i in (1, 2, 3)]
@@ -28,7 +28,7 @@ def found(make_dataset):
 
 
 def problems(found):
-    """As --verify tells them: what keeps the data set from being opened comes alone."""
+    """As --verify tells them: what keeps the dataset from being opened comes alone."""
     try:
         return list(verify.problems(Dataset.open(found.path)))
     except UserError as error:
@@ -90,13 +90,13 @@ def edit(path, **changes):
 def other_statistics(path):
     """Of which the manifest tells."""
     edit(path / "statistics.json", mean=[0.0] * 600)
-    edit(path / "manifest.json", statistics_sha256=directories.sha256_of(path / "statistics.json"))
+    edit(path / "manifest.json", files={"statistics.json": directories.sha256_of(path / "statistics.json")})
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda path: (path / "shards/train-00009-of-00010.tfrecord.gz").write_bytes(b""), "is not of this data set"),
+        (lambda path: (path / "shards/train-00009-of-00010.tfrecord.gz").write_bytes(b""), "is not of this dataset"),
         (lambda path: (path / "reports/00001-of-00002.json").unlink(), "is missing or damaged"),
         (lambda path: edit(path / "reports/00001-of-00002.json", read=9), "tell of different shards"),
         (lambda path: edit(path / "reports/00001-of-00002.json", clips=[]), "has other clips than the report"),

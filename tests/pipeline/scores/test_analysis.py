@@ -113,11 +113,7 @@ def test_a_report():
             "401+": (1, 5 / 6),
         },
         "by_units": {"1-5": (3, 5 / 8), "6-10": (1, 5 / 6), "26+": (1, 1)},
-        "disjoint": {
-            "new_signers": (3, 33 / 35),
-            "new_labels": (3, 33 / 35),
-            "new_signers_and_labels": (2, 31 / 32),
-        },
+        "disjoint": {"new_signers": (3, 33 / 35), "new_labels": (3, 33 / 35), "new_signers_and_labels": (2, 31 / 32)},
     }
     low, high = found["interval_by_signer"]
     assert 4 / 6 <= low < found["score"] < high <= 1

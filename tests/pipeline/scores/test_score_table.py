@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.common import directories
 from pipeline.common.errors import UserError
 from pipeline.dataset.clips import ClipInfo
 from pipeline.scores import score_table
@@ -93,39 +94,37 @@ def test_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text.replace("label,prediction", "target,prediction"), "expected the columns sequence_id, sign"),
-        (lambda text: "", "expected the columns"),
-        (lambda text: text + text.splitlines()[1] + "\n", "clip 7 is listed twice"),
-        (lambda text: text.replace(",120,", ",many,"), "line 2 is damaged .*'many'"),
-        (lambda text: text.replace("-0.125", "low"), "line 2 is damaged .*'low'"),
-        (lambda text: text + "8,3\n", "line 3 is damaged .*expected 14 fields"),
-        (lambda text: text.replace("125,0\n", "125,0,7\n"), "line 2 is damaged .*expected 14 fields"),
-        (lambda text: text.replace(",train,", ",dev,"), "line 2 is damaged .*no split 'dev'"),
-        (lambda text: text.replace(",120,", ",0,"), "line 2 is damaged .*num_frames is 0"),
-        (lambda text: text.replace(",9,8,", ",9,0,"), "line 2 is damaged .*units is 0"),
-        (lambda text: text.replace(",9,8,", ",-1,8,"), "line 2 is damaged .*errors is -1"),
-        (lambda text: text.replace(",9,8,", ",7,8,"), "line 2 is damaged .*the score is -0.125, expected 0.125"),
-        (lambda text: text.replace(",120,1,", ",120,2,"), "line 2 is damaged .*plausible is '2', expected 0"),
-        (lambda text: text.replace(",120,1,", ",120,True,"), "line 2 is damaged .*plausible is 'True'"),
-        (lambda text: text.replace("125,0\n", "125,1\n"), "line 2 is damaged .*exact is '1', expected 0"),
-        (lambda text: text.replace(",8,2,0,", ",8,-2,0,"), "line 2 is damaged .*fold is -2"),
-        (lambda text: text.replace(",8,2,0,", ",8,2.0,0,"), "line 2 is damaged .*'2.0'"),
-        (lambda text: text.replace(",8,2,0,", ",8,2,no,"), "line 2 is damaged .*known_signer is 'no', expected 0"),
-        (lambda text: text.replace("-0.125", "1.5"), "line 2 is damaged .*the score is 1.5"),
-        (lambda text: text.replace("-0.125", "nan"), "line 2 is damaged .*the score is nan"),
-        (lambda text: text.replace("-0.125", "-inf"), "line 2 is damaged .*the score is -inf"),
-        (lambda text: text.replace("7,3,", "7.0,3,"), "line 2 is damaged .*'7.0'"),
-        (lambda text: text + "x" * 200_000, "line 2.*field larger than field limit"),
-        (lambda text: text.replace("train", "tr\xffin"), "line "),
+        (lambda text: text.replace("label,prediction", "target,prediction"), "lacks the column label"),
+        (lambda text: "", "lacks the columns sequence_id, signer, .*found nothing"),
+        (lambda text: text.replace(",120,", ",many,"), "'many'"),
+        (lambda text: text + "8,3\n", "line 3: expected 14 fields"),
+        (lambda text: text.replace("125,0\n", "125,0,7\n"), "line 2: expected 14 fields"),
+        (lambda text: text.replace("7,3,", "7.0,3,"), "'7.0'"),
+        (lambda text: text + "x" * 200_000, "line 3: field larger than field limit"),
+        (lambda text: text + '8,"', "line 3: unexpected end of data"),
+        (lambda text: text.replace("train", "tr\xffin"), "is not UTF-8"),
     ],
 )
-def test_tables_that_are_refused(tmp_path, change, message):
+def test_tables_that_cannot_be_read(tmp_path, change, message):
     path = tmp_path / "scores.csv"
     score_table.write(path, [ROW])
     path.write_bytes(change(path.read_text()).encode("latin-1"))
     with pytest.raises(UserError, match=message) as raised:
         score_table.read(path)
     assert str(path) in str(raised.value)
+
+
+@pytest.mark.parametrize("change", [lambda text: text.replace(",120,", ",121,"), lambda text: text[:-1], lambda _: ""])
+def test_only_the_table_that_was_written_is_read(tmp_path, change):
+    request = directories.Request(score_table.KIND, {})
+    directories.prepare(tmp_path, request)
+    path = tmp_path / score_table.FILE_NAME
+    score_table.write(path, [ROW])
+    directories.complete(tmp_path, request, {"task": {}}, files=[path.name])
+    assert score_table.open_table(tmp_path)[1] == {7: ROW}
+    path.write_text(change(path.read_text()))
+    with pytest.raises(UserError, match=f"^{path} is not the file that manifest.json describes"):
+        score_table.open_table(tmp_path)
 
 
 def test_a_missing_table(tmp_path):

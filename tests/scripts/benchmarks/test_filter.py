@@ -54,7 +54,7 @@ def test_two_tables(command, tmp_path, capsys):
         request = directories.Request(score_table.KIND, {})
         directories.prepare(tmp_path / name, request)
         score_table.write(tmp_path / name / score_table.FILE_NAME, rows(scores).values())
-        directories.complete(tmp_path / name, request, {})
+        directories.complete(tmp_path / name, request, {"task": {}}, files=[score_table.FILE_NAME])
     command(benchmark, "--truth", tmp_path / "truth.csv", tmp_path / "in-sample", tmp_path / "out-of-fold")
     (caught,) = [line for line in capsys.readouterr().out.splitlines() if "caught, at most 1.0% lost" in line]
     assert "0.0%, 0.0% lost (score 0.700)" in caught

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from scripts.benchmarks import published_input, training, training_steps
-from scripts.benchmarks.training_steps import TASK
+from scripts.benchmarks import published_input, training
+from scripts.benchmarks.training import TASK
 from training import config as cfg
 from training.data.corpus import Corpus
 from training.data.input_pipeline import evaluation_batches
@@ -100,7 +100,7 @@ def test_the_model_alone_needs_no_tensorflow(tmp_path):
 def test_operations_of_a_step():
     """Twice each weight of a matrix or convolution and frame, attention's products, and three times that."""
     config = cfg.Config(encoder=Published(width=8, blocks=2, heads=2))
-    flops = training_steps.training_flops(training_steps.make_model(config, jit_compile=False), 10)
+    flops = training.training_flops(training.make_model(config, jit_compile=False), 10)
     width, blocks, inner, features, classes = 8, 2, 16, 600, 60
     convolutions = sum(2 * width * inner + inner * kernel + 5 for kernel in (11, 7, 3))
     transformer = 4 * width * width + 2 * width * inner

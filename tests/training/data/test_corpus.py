@@ -51,7 +51,7 @@ def test_selected_clips_share_the_frames(corpus):
 
 
 def test_a_split_of_a_data_set(toy_dataset):
-    """What there is to know of its clips is what the data set tells of them."""
+    """What there is to know of its clips is what the dataset tells of them."""
     dataset = Dataset.open(toy_dataset)
     found = Corpus.of(dataset, "train")
     assert found.clips == dataset.clips("train")

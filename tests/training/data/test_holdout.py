@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from pipeline import convert
+from pipeline.beam import conversion
 from pipeline.beam.runners import Runner
 from pipeline.common.errors import UserError
 from pipeline.dataset.clips import ClipInfo
@@ -108,7 +108,7 @@ def with_validation(toy_data, tmp_path_factory):
     """A signer in each split."""
     folder = tmp_path_factory.mktemp("validation") / "dataset"
     rule = SplitRule(validation_signers=(2,), test_signers=(3,))
-    convert.convert(toy_data, folder, rule, num_shards=1, runner=Runner())
+    conversion.convert(toy_data, folder, rule, num_shards=1, runner=Runner())
     return Dataset.open(folder)
 
 
@@ -134,7 +134,7 @@ def test_who_validates_is_said(with_validation, signers, words):
 
 
 class WithLabels:
-    """Of a data set what `Holdout` asks for: training clips with these labels."""
+    """Of a dataset what `Holdout` asks for: training clips with these labels."""
 
     def __init__(self, labels, task):
         self.task, self.path = task, pathlib.Path("dataset")

@@ -19,10 +19,7 @@ NO_AUGMENTATION = dataclasses.replace(
 
 def make_config(*, batch_size=4, max_frames=40, seed=0, augment=cfg.Augment()):  # noqa: B008
     return cfg.Config(
-        data=cfg.Data(max_frames=max_frames),
-        augment=augment,
-        optimizer=cfg.Optimizer(batch_size=batch_size),
-        seed=seed,
+        data=cfg.Data(max_frames=max_frames), augment=augment, optimizer=cfg.Optimizer(batch_size=batch_size), seed=seed
     )
 
 

@@ -14,19 +14,7 @@ BLANK = 59
 SPACE = 0
 A, B = 33, 34
 
-LABELS = [
-    [],
-    [SPACE],
-    [A],
-    [58],
-    [SPACE, SPACE],
-    [A, SPACE],
-    [A, A],
-    [A, B],
-    [A, B, A],
-    [A, A, B],
-    [B, SPACE, A, B],
-]
+LABELS = [[], [SPACE], [A], [58], [SPACE, SPACE], [A, SPACE], [A, A], [A, B], [A, B, A], [A, A, B], [B, SPACE, A, B]]
 
 
 def padded(labels, filler=BLANK):
