@@ -70,9 +70,9 @@ def main() -> None:
         type=_budgets,
         default=(),
         metavar="N,N",
-        help="frame budgets, as 120,160; if not given, that of the training and 80, 60 and 40 %% of it",
+        help="frame budgets, e.g. 120,160; if not given, that of the training and 80, 60 and 40 %% of it",
     )
-    parser.add_argument("--weights", type=_weights, default=tuple(WEIGHTS), metavar="LIST", help="as float32,int8")
+    parser.add_argument("--weights", type=_weights, default=tuple(WEIGHTS), metavar="LIST", help="e.g. float32,int8")
     parser.add_argument("--clips", type=positive, default=CLIPS, help="most validation clips to read")
     latency.add_options(parser)
     budget(parser.parse_args())
@@ -123,7 +123,7 @@ def budget(arguments: argparse.Namespace) -> None:
     if fits:
         print(f"best within {limits}: {chosen}, score {chosen.score:.4f}")
         inputs = f"--run {arguments.run} --dataset {arguments.dataset}"
-        print(f"next: python -m inference.export {inputs} {chosen}{latency.as_options(arguments)} --output MODEL")
+        print(f"next: python -m inference.export {inputs} {chosen} --output MODEL")
     else:
         needs = f"{limits.statistic} {chosen.latency_ms[limits.statistic]:.1f} ms, {chosen.size_mb:.1f} MB"
         advice = "allow that, or try fewer --max-frames, more --threads or a smaller network"

@@ -15,7 +15,6 @@ from pipeline.tasks.task import Task
 PERCENTILES = (50, 90, 95, 99)
 STATISTICS = ("mean", *(f"p{q}" for q in PERCENTILES))
 ROUNDS = 3
-_DEFAULTS = {"threads": 1, "max_latency_ms": math.inf, "latency": "mean", "max_size_mb": None}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,29 +39,16 @@ class Limits:
         return f"{time_limit}{self.max_size_mb:g} MB"
 
 
-def as_options(arguments: argparse.Namespace) -> str:
-    """Those of `add_options` that were given, as words of a command, each after a space."""
-    given = {name: getattr(arguments, name) for name in _DEFAULTS}
-    words = (f" --{name.replace('_', '-')} {value}" for name, value in given.items() if value != _DEFAULTS[name])
-    return "".join(words)
-
-
 def add_options(parser: Parser) -> None:
     """The options of limits, and the threads that latency is measured with."""
-    parser.add_argument("--threads", type=positive, help="threads for one clip where time is measured")
-    parser.add_argument("--max-latency-ms", type=above_zero, metavar="MS", help="most milliseconds for a clip")
+    parser.add_argument("--threads", type=positive, default=1, help="threads for one clip where time is measured")
     parser.add_argument(
-        "--latency",
-        choices=STATISTICS,
-        help="what must keep to --max-latency-ms: the mean, or a percentile, over the dataset's lengths",
+        "--max-latency-ms", type=above_zero, default=math.inf, metavar="MS", help="most milliseconds for a clip"
     )
-    parser.add_argument(
-        "--max-size-mb",
-        type=above_zero,
-        metavar="MB",
-        help="most megabytes (10**6 bytes) of the file; if not given, what the task's competition allows",
-    )
-    parser.set_defaults(**_DEFAULTS)
+    said = "what must keep to --max-latency-ms: the mean, or a percentile, over the dataset's lengths"
+    parser.add_argument("--latency", choices=STATISTICS, default="mean", help=said)
+    said = "most megabytes (10**6 bytes) of the file; if not given, what the task's competition allows"
+    parser.add_argument("--max-size-mb", type=above_zero, metavar="MB", help=said)
 
 
 def spread(lengths: Sequence[int], count: int) -> list[int]:

@@ -4,6 +4,7 @@ Shapes: T frames, K columns, P points, D dimensions of a point, C classes predic
 """
 
 import dataclasses
+import hashlib
 import json
 import threading
 import time
@@ -20,7 +21,6 @@ MODEL = "model.tflite"
 ARGUMENTS = "inference_args.json"
 SERVING = "serving_default"
 RECOGNIZE = "serving_recognize"
-_DECODED = {"outputs", "classes", "probabilities"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,25 +58,18 @@ class Recognizer:
 
         directory = storage.path(directory)
         _check_is_export(directory)
-        another = UserError(f"{directory} holds a model of another program or version: export it again")
         try:
             arguments = json.loads((directory / ARGUMENTS).read_text(encoding="utf-8"))
-            if "task" not in arguments:
-                raise another
+            content = (directory / MODEL).read_bytes()
+            if "task" not in arguments or arguments.get("model_sha256") != hashlib.sha256(content).hexdigest():
+                raise UserError(
+                    f"{directory} holds a model of another program or version, or not the one that {ARGUMENTS}"
+                    " describes: export it again"
+                )
             self.task = tasks.from_json(arguments["task"], directory / ARGUMENTS)
-            interpreter = Interpreter(model_content=(directory / MODEL).read_bytes(), num_threads=threads)
-            columns = list(self.task.contract.columns)
-            if arguments["selected_columns"] != columns or not interpreter.get_signature_list().keys() >= {
-                SERVING,
-                RECOGNIZE,
-            }:
-                raise another
+            interpreter = Interpreter(model_content=content, num_threads=threads)
             self._turn = threading.Lock()
             self._runners = {name: interpreter.get_signature_runner(name) for name in (SERVING, RECOGNIZE)}
-            if not all(_takes(runner, len(columns)) for runner in self._runners.values()):
-                raise another
-            if not _gives(self._runners, self.task.contract.answer_shape(len(self.task.classes))):
-                raise another
             # What is only found out, and made, in a first run.
             self._run(RECOGNIZE, np.full((1, *self.task.points.shape), np.nan))
         # RuntimeError: an operator that LiteRT does not have.
@@ -141,20 +134,3 @@ def _check_is_export(directory: storage.AnyPath) -> None:
         what = f"it lacks {missing[0]}" if directory.is_dir() else errors.what_is_there(directory)
         nearby = errors.suggest_path(directory, lambda place: not lacks(place))
         raise UserError(f"{directory} is not an export: {what}; expected what inference.export makes{nearby}")
-
-
-def _takes(runner: Any, num_columns: int) -> bool:
-    """Whether a signature takes `inputs` [frames, columns], any number of frames."""
-    inputs = runner.get_input_details()
-    return list(inputs) == ["inputs"] and (list(inputs["inputs"]["shape_signature"]), inputs["inputs"]["dtype"]) == (
-        [-1, num_columns],
-        np.float32,
-    )
-
-
-def _gives(runners: dict[str, Any], answer_shape: tuple[int, ...]) -> bool:
-    """Whether the signatures give what `Recognizer` reads: `outputs` of this shape, and what is decoded."""
-    shapes = {
-        name: tuple(each["shape_signature"].tolist()) for name, each in runners[SERVING].get_output_details().items()
-    }
-    return shapes == {"outputs": answer_shape} and runners[RECOGNIZE].get_output_details().keys() == _DECODED

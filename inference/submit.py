@@ -46,7 +46,7 @@ def main() -> None:
         type=split_options.signers,
         default=(),
         metavar="IDS",
-        help="check on these signers' clips alone, as 3,17",
+        help="check on these signers' clips alone, e.g. 3,17",
     )
     parser.add_argument("--clips", type=positive, default=1000, help="check on this many at most")
     parser.add_argument(

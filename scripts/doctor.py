@@ -83,14 +83,9 @@ def check_packages() -> Finding:
     missing = [name for name in (*base, *extras) if not importlib.util.find_spec(name)]
     if not missing:
         return OK, "packages", f"installed in {sys.prefix}"
-    text = (
-        f"{sys.prefix} lacks {', '.join(missing)}: scripts/demo installs what is missing into .venv; in an environment"
-    )
-    return (
-        FAIL,
-        "packages",
-        f"{text} of your own, pip install -c scripts/constraints.txt -e '.[beam,train-cpu,inference]'",
-    )
+    own = "in an environment of your own, pip install -c scripts/constraints.txt -e '.[beam,train-cpu,inference]'"
+    text = f"{sys.prefix} lacks {', '.join(missing)}: scripts/demo installs what is missing into .venv; {own}"
+    return FAIL, "packages", text
 
 
 def check_memory() -> Finding:
@@ -108,7 +103,7 @@ def check_disk(output: pathlib.Path) -> Finding:
     free = shutil.disk_usage(place).free
     text = f"{free / GB:.1f} GB free at {output}"
     if free < DISK:
-        return (WARN, "disk", f"{text}; packages and demo take {DISK / GB:.0f}: choose another --output")
+        return WARN, "disk", f"{text}; packages and demo take {DISK / GB:.0f}: choose another --output"
     return OK, "disk", text
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pipeline import tasks
-from pipeline.beam import job
+from pipeline.beam import conversion
 from pipeline.common.errors import UserError
 from pipeline.common.peak_memory import peak_memory
 from pipeline.dataset import clips, metadata, wide
@@ -40,7 +40,7 @@ def examine(data: pathlib.Path, task_name: str | None) -> Iterator[Finding]:
         table = metadata.read(data, task_type.metadata)
         task = task_type.of_data(data)
         split_of = SplitRule().assign(table.entries.values())
-        size = sum(job.input_sizes(data, table, table.paths).values())
+        size = sum(conversion.input_sizes(data, table, table.paths).values())
         num_frames: dict[int, int] = {}
         for path in table.paths:  # only footers and ids are read
             ids, counts = np.unique(wide.read_ids(data / path, task), return_counts=True)

@@ -59,7 +59,7 @@ def main() -> None:
         type=signers,
         default=(),
         metavar="IDS",
-        help="signers to test on, as 3,17; a tenth if not given",
+        help="signers to test on, e.g. 3,17; a tenth if not given",
     )
     parser.add_argument(
         "--folds",

@@ -122,14 +122,11 @@ def environment(device: str, *, gpus: int, tpu: bool, installed) -> dict[str, st
     if gpus == 1 and backend == "tensorflow":
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
         return {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": visible}
-    if not jax_on_gpus and gpus == 1:
-        raise UserError(
-            "KERAS_BACKEND=jax, but JAX is not installed for GPUs: pip install -e '.[train-gpus]', or use --device cpu"
-        )
     if not jax_on_gpus:
+        why = "KERAS_BACKEND=jax" if gpus == 1 else f"{gpus} GPUs are visible, on which JAX trains"
         raise UserError(
-            f"--device gpu: {gpus} GPUs are visible, and JAX, which trains on several, is not installed for them:"
-            " pip install -e '.[train-gpus]', or choose one with CUDA_VISIBLE_DEVICES=0"
+            f"--device gpu: {why}, but JAX is not installed for GPUs: pip install -e '.[train-gpus]', or choose one GPU"
+            " for TensorFlow with CUDA_VISIBLE_DEVICES=0"
         )
     return {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cuda,cpu"}
 

@@ -86,12 +86,10 @@ def _all_folds(runs: list[Run], dataset: Dataset) -> list[Run]:
         return runs
     for each in runs:
         data, of_first = each.config.data, first.config.data
-        if not data.folds:
-            raise UserError(f"{each.directory} left out no fold: name it alone, or only runs of folds")
-        if (data.folds, data.fold_by_clip) != (of_first.folds, of_first.fold_by_clip):
+        if not data.folds or (data.folds, data.fold_by_clip) != (of_first.folds, of_first.fold_by_clip):
             raise UserError(
-                f"{first.directory} and {each.directory} left out folds of different divisions: train them with the"
-                " same data.folds and data.fold_by_clip"
+                f"{first.directory} and {each.directory} did not leave out folds of one division: train them with the"
+                " same data.folds and data.fold_by_clip, or name one run alone"
             )
         if each.dataset != dataset.fingerprint:
             raise UserError(

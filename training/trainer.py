@@ -1,6 +1,5 @@
 """The training loop: epochs of planned batches, the learning rate, validation, best weights and checkpoints."""
 
-import itertools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +11,7 @@ from pipeline.common import directories, storage
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
 from pipeline.dataset.dataset import STATISTICS, Dataset
-from pipeline.dataset.splits import SPLITS, TRAIN
+from pipeline.dataset.splits import TRAIN
 from training import checkpoint, devices, runs
 from training import config as cfg
 from training.data.corpus import Corpus
@@ -29,8 +28,7 @@ class Trainer:
       checkpoint_seconds: how long at most is trained without a checkpoint; 0: one after every step.
 
     Raises:
-      UserError: no clips to train or validate on, or fewer than a batch; signers that should be in one split are in
-        several; a checkpoint of another run.
+      UserError: no clips to train or validate on, or fewer than a batch; a checkpoint of another run.
     """
 
     def __init__(self, dataset: Dataset, config: cfg.Config, directory: AnyPath, *, checkpoint_seconds: float = 300.0):
@@ -38,7 +36,6 @@ class Trainer:
         self.config = config
         self.directory = directory
         self.checkpoint_seconds = checkpoint_seconds
-        _check_signers(dataset)
         holdout = Holdout.of(dataset, config.data)
         self.validation_words = holdout.words
         of_training_split = Corpus.of(dataset, TRAIN)
@@ -283,17 +280,6 @@ def _synchronise(model: keras.Model) -> None:
 
 def _select(corpus: Corpus, ids: frozenset[int]) -> Corpus:
     return corpus.select(np.isin(corpus.sequence_ids, list(ids)))
-
-
-def _check_signers(dataset: Dataset) -> None:
-    """Raises `UserError` where a signer is in two splits, and nobody asked for it."""
-    for one, other in itertools.combinations(SPLITS, 2):
-        shared = sorted(set(dataset.signers(one)) & set(dataset.signers(other)))
-        if shared and dataset.signers_apart:
-            raise UserError(
-                f"{dataset.path}: signer {shared[0]} is in {one} and in {other}, but the data were split by signer:"
-                " delete it and make it again; to have signers in several splits, convert with --split-by file or clip"
-            )
 
 
 def _optimizer(config: cfg.Config, steps_per_epoch: int) -> keras.optimizers.Optimizer:

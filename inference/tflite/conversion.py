@@ -91,7 +91,8 @@ def convert(
     (directory / MODEL).write_bytes(with_float_filters(content) if weights == "int8" else content)
     shutil.rmtree(saved_model)
     arguments = {"selected_columns": list(task.contract.columns), "task": task.as_json()}
-    directories.write_json(directory / ARGUMENTS, arguments)
+    model_sha256 = directories.sha256_of(directory / MODEL)
+    directories.write_json(directory / ARGUMENTS, arguments | {"model_sha256": model_sha256})
 
 
 def with_float_filters(content: bytes) -> bytes:

@@ -2,19 +2,22 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator, Mapping
-from typing import ClassVar
+import pathlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
 from pipeline import tasks
 from pipeline.beam import job
 from pipeline.beam.runners import Runner
+from pipeline.common import directories, progress, storage
+from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
-from pipeline.dataset import metadata, wide
+from pipeline.dataset import dataset, metadata, sharding, wide
 from pipeline.dataset.metadata import Entry, Metadata
-from pipeline.dataset.sharding import Shard, ShardWriter
-from pipeline.dataset.splits import SplitRule
+from pipeline.dataset.sharding import Shard, ShardReport, ShardWriter
+from pipeline.dataset.splits import SPLITS, SplitRule
 from pipeline.tasks.faults import NO_LANDMARKS, NO_METADATA, Fault
 from pipeline.tasks.task import Task
 
@@ -73,7 +76,7 @@ class ConvertShard:
 
 @functools.lru_cache(maxsize=1)  # a worker makes many shards of one dataset
 def _metadata(make: ConvertShard) -> tuple[Metadata, dict[int, str]]:
-    table = job.read_metadata(make.data, make.task, make.metadata_sha256)
+    table = read_metadata(make.data, make.task, make.metadata_sha256)
     return make.of_folder(table), make.rule.assign(table.entries.values())
 
 
@@ -98,21 +101,94 @@ def convert(
       kind: how they are read.
 
     Raises:
-      UserError: of `metadata.read`, `SplitRule.assign` and `job.make_from_metadata`; there is no such task.
+      UserError: of `metadata.read`, `SplitRule.assign` and `job.make_dataset`; files are missing, or there is no such
+        task.
     """
     task_type = tasks.named(task_name)
     named = metadata.read(data, task_type.metadata, tuple(names))
     make = kind(folder or data, data, output, task_type.of_data(data), tuple(named.sha256.items()), rule)
-    job.make_from_metadata(
+    split_of = rule.assign(named.entries.values())  # by the names in the metadata
+    table = make.of_folder(named)
+    sizes = input_sizes(make.folder, table, {table.entries[sequence_id].path for sequence_id in split_of})
+    asked = request(kind.made_from, make.task, table, sizes, num_shards=num_shards or MOST_SHARDS, rule=rule)
+    manifest = job.make_dataset(
         output,
-        make.folder,
-        make.task,
-        make.of_folder(named),
-        rule,
+        asked,
         make,
-        split_of=rule.assign(named.entries.values()),  # by the names in the metadata
-        made_from=kind.made_from,
-        num_shards=num_shards or MOST_SHARDS,
+        make.task,
+        clips=len(split_of),
         runner=runner,
         title=kind.title,
+        check=lambda reports: check_accounts(reports, split_of),
     )
+    if manifest:
+        print(account(output, manifest))
+
+
+def read_metadata(data: AnyPath, task: Task, sha256: Iterable[tuple[str, str]]) -> Metadata:
+    """The metadata files with these names and hashes, for a worker.
+
+    Raises:
+      UserError: they are not what they were when the job began.
+    """
+    table = metadata.read(data, task.metadata, [name for name, _ in sha256])
+    if table.sha256 != dict(sha256):
+        raise UserError(f"{data}: {', '.join(table.sha256)} changed while it was converted: start again")
+    return table
+
+
+def input_sizes(data: AnyPath, table: Metadata, used: Collection[str]) -> dict[str, int]:
+    """Bytes of each file in `data` that is used, by its name. Mentions others of their kind."""
+    folders = {path.rpartition("/")[0] for path in table.by_path}
+    kinds = {pathlib.PurePath(path).suffix for path in table.by_path}
+    found = {
+        f"{folder}/{name}".lstrip("/"): size
+        for folder in folders
+        for name, size in storage.file_sizes(data / folder).items()
+        if pathlib.PurePath(name).suffix in kinds
+    }
+    named_by = ", ".join(table.sha256)
+    if missing := sorted(set(used) - found.keys()):
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise UserError(
+            f"{data} lacks {missing[0]}{more}, of {len(used)} files that {named_by} names: download or unpack them"
+        )
+    if unnamed := sorted(found.keys() - table.by_path.keys()):
+        progress.console.print(f"{len(unnamed)} files are not in {named_by} and ignored: {unnamed[0]} ...")
+    return {path: found[path] for path in sorted(used)}
+
+
+def request(
+    made_from: str, task: Task, table: Metadata, sizes: dict[str, int], *, num_shards: int, rule: SplitRule
+) -> directories.Request:
+    """What a dataset is made from, all that decides its content, and the plan of its shards."""
+    settings = {
+        "from": made_from,
+        "task": task.as_json(),
+        "metadata": [[name, sha256] for name, sha256 in table.sha256.items()],  # --limit goes by their order
+        "files": sizes,
+        "shards": sharding.plan(sizes, num_shards),
+        "split": rule.as_json(),
+    }
+    return directories.Request(dataset.KIND, settings)
+
+
+def account(output: AnyPath, manifest: dict[str, Any]) -> str:
+    """What became of what was read, for people, and what to do next."""
+    counts = ", ".join(f"{manifest['splits'][split]['clips']:,} {split}" for split in SPLITS)
+    rejected = ", ".join(f"{count:,} {reason}" for reason, count in manifest["rejected"].items()) or "none"
+    return (
+        f"{output}: {manifest['read']:,} clips read ({manifest['bytes_read'] / 1e6:,.1f} MB),"
+        f" {manifest['written']:,} written ({counts}; {manifest['bytes_written'] / 1e6:,.1f} MB);"
+        f" rejected: {rejected}\nnext: python -m training.train --dataset {output} --output RUN --preset base"
+    )
+
+
+def check_accounts(reports: Collection[ShardReport], used: Collection[int]) -> None:
+    """In both directions: every clip used was written or rejected, once, and nothing else was written."""
+    written = [each.sequence_id for report in reports for each in report.clips]
+    rejected = [row["sequence_id"] for report in reports for row in report.rejected if row["reason"] != NO_METADATA]
+    if sorted(written + rejected) != sorted(used):
+        raise RuntimeError(
+            f"the metadata has {len(used)} clips, but {len(written)} were written and {len(rejected)} rejected"
+        )

@@ -33,7 +33,7 @@ class Parser(argparse.ArgumentParser):
         message = message.replace("invalid float value: ", "not a number, such as 0.1: ")
         unrecognized = message.removeprefix("unrecognized arguments: ")
         if unrecognized != message and not unrecognized.startswith("-"):
-            message += " (no option takes it: write a list as 3,17, and quotes around a path with spaces)"
+            message += " (no option takes it: write a list like 3,17, and quotes around a path with spaces)"
         known = [option[2:] for action in self._actions for option in action.option_strings if option.startswith("--")]
         # Also where another option is missed: it may be the one that is misspelt.
         for name in [word.partition("=")[0] for word in self._words if word.startswith("-")]:

@@ -180,12 +180,6 @@ def read_manifest(
     return manifest
 
 
-def read_request(directory: AnyPath) -> Request:
-    """What `directory` was claimed for."""
-    data = read_json(directory / REQUEST)
-    return Request(data["kind"], data["settings"])
-
-
 def read_json(path: AnyPath) -> dict[str, Any]:
     """A JSON object of a directory, or a `UserError` naming the file."""
     try:

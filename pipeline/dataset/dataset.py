@@ -89,12 +89,6 @@ class Dataset:
         """The signers of the clips in `split`."""
         return self.manifest["splits"][split]["signers"]
 
-    @property
-    def signers_apart(self) -> bool:
-        """Whether the rule that made the splits lets each signer be in one split only."""
-        rule = self.manifest["settings"]["split"]
-        return rule["by"] == "signer" and not (rule["validation_files"] or rule["test_files"])
-
     def clips(self, split: str) -> list[ClipInfo]:
         """What there is to know of the clips of `split` without their landmarks, in the order of the plan."""
         return [each for report in self.reports for each in report.clips if each.split == split]

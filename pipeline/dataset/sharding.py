@@ -124,7 +124,8 @@ def planned(directory: AnyPath, fingerprint: str) -> list[Shard]:
     Raises:
       UserError: the directory is being made for another request.
     """
-    request = directories.read_request(directory)
+    asked = directories.read_json(directory / directories.REQUEST)
+    request = directories.Request(asked["kind"], asked["settings"])
     if request.fingerprint != fingerprint:
         raise UserError(f"{directory} was claimed for something else meanwhile: choose another directory")
     return shards_of(request)

@@ -15,7 +15,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=names,
         action="extend",
         metavar="FILES",
-        help="metadata files in DATA, as train.csv,supplemental_metadata.csv; the task's usual one if not given",
+        help="metadata files in DATA, e.g. train.csv,supplemental_metadata.csv; the task's usual one if not given",
     )
     group = parser.add_argument_group("splits")
     for field in dataclasses.fields(SplitRule):

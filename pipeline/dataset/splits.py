@@ -32,8 +32,8 @@ class SplitRule:
     trains. With a limit, clips are in the splits they would be in without one. The fields are options: `split_options`.
     """
 
-    validation_signers: tuple[int, ...] = _field((), "signers to validate on, as 1,2")
-    test_signers: tuple[int, ...] = _field((), "signers to test on, as 3,4")
+    validation_signers: tuple[int, ...] = _field((), "signers to validate on, e.g. 1,2")
+    test_signers: tuple[int, ...] = _field((), "signers to test on, e.g. 3,4")
     validation_files: tuple[str, ...] = _field((), "files to validate on, as in the metadata")
     test_files: tuple[str, ...] = _field((), "files to test on, as in the metadata")
     validation_share: float = _field(0.0, "share of the signers (see --split-by) to validate on, if none are listed")
@@ -103,7 +103,7 @@ class SplitRule:
             raise UserError(f"the data are split by {', '.join(UNITS)}, not by {self.by!r}")
         if not self.folds:
             if self.fold:
-                raise UserError(f"fold {self.fold} of how many? Give the number of folds as well")
+                raise UserError(f"fold {self.fold} without a number of folds: give both")
             return
         if self.folds < 2 or not 1 <= self.fold <= self.folds:
             raise UserError(f"fold {self.fold} of {self.folds}: expected 2 folds at least, and one of them, from 1 on")

@@ -45,7 +45,7 @@ def test_another_choice_measures_nothing(made, command, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "best within mean 10000 ms, 40 MB: --max-frames" in out
     assert "next: python -m inference.export --run" in out
-    assert "--weights float32 --max-latency-ms 10000.0 --output MODEL" in out
+    assert "--weights float32 --output MODEL" in out
     command(budget, *words, "--max-size-mb", "0.001")
     out = capsys.readouterr().out
     assert "none keeps to 0.001 MB; closest: --max-frames" in out

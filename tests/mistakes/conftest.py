@@ -60,6 +60,7 @@ def good(toy_data, toy_dataset, toy_settings, tmp_path_factory) -> pathlib.Path:
     with _making(folder / "model", directories.Request(recognizer.KIND, {}), files, task=TASK.as_json()) as model:
         (model / recognizer.MODEL).write_bytes(b"\x1c\0\0\0TFL3" * 1000)
         columns = {"selected_columns": list(TASK.contract.columns), "task": TASK.as_json()}
+        columns["model_sha256"] = directories.sha256_of(model / recognizer.MODEL)
         directories.write_json(model / recognizer.ARGUMENTS, columns)
         shutil.copytree(model, folder / "export", ignore=shutil.ignore_patterns(directories.REQUEST))
     with _making(folder / "evaluation", directories.Request(analysis.KIND, {})):

@@ -211,7 +211,7 @@ def test_option(refused, command, path, option):
     rest = [word for word in words if word not in (path, option)]
     wrong = {
         f"arguments are required: {option}": rest,
-        "arguments: ...surplus (no option takes it: write a list as 3,17": [*words, "surplus", "surplus"],
+        "arguments: ...surplus (no option takes it: write a list like 3,17": [*words, "surplus", "surplus"],
         "arguments: --neither": [*words, "--neither"],
     }
     if option:

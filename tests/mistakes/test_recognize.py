@@ -20,7 +20,7 @@ MISTAKES = {
     "no model in it": (("removed", "export/model.tflite"), GOOD, "export...lacks model.tflite"),
     "columns cut short": (("cut", "export/inference_args.json"), GOOD, f"cannot read export...{AGAIN}"),
     "no such task": (("task", "export/inference_args.json", "toy"), GOOD, "export/inference_args.json...no task 'toy'"),
-    "a web page": (("holds", "export/model.tflite", "<!DOCTYPE html>" * 99), GOOD, f"cannot read export...{AGAIN}"),
+    "a web page": (("holds", "export/model.tflite", "<!DOCTYPE html>" * 99), GOOD, f"export holds a...{AGAIN}"),
     "too many threads": (None, f"{GOOD} --threads 9000000000", f"cannot read export...{AGAIN}"),
 }
 

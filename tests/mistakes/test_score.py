@@ -10,9 +10,9 @@ ELSEWHERE = [FOLD, COPY, CHANGED, ("fold", "run", 2, 2)]
 
 MISTAKES = {
     "the run of one fold": (("fold", "run", 2, 3), GOOD, "--run: name the run of each of 3 folds once"),
-    "runs without folds": (None, f"--run run {GOOD}", "run left out no fold: name it alone"),
+    "runs without folds": (None, f"--run run {GOOD}", "did not leave out folds of one division"),
     "the same fold twice": ([FOLD, COPY], BOTH, "--run: name the run of each of 2 folds once"),
-    "folds of two divisions": ([FOLD, COPY, ("fold", "run", 2, 3)], BOTH, "other and run left out...data.folds"),
+    "folds of two divisions": ([FOLD, COPY, ("fold", "run", 2, 3)], BOTH, "other and run did not leave...data.folds"),
     "folds of another dataset": (ELSEWHERE, BOTH, "other was trained on another dataset than dataset...score the"),
     "weights of another network": (None, GOOD, "run/best-0001.npz holds another model...delete run and train it again"),
 }

@@ -1,7 +1,5 @@
 """Mistakes people make with `python -m training.train` alone."""
 
-import json
-
 import pytest
 
 from training import train
@@ -21,12 +19,6 @@ def with_another_bit(path):
     path.write_bytes(data)
 
 
-def shared_signer(path):
-    manifest = json.loads(path.read_text())
-    manifest["splits"]["test"]["signers"] = [2, 3]
-    path.write_text(json.dumps(manifest))
-
-
 MISTAKES = {
     "time before now": (None, f"{IO} --checkpoint-minutes -1", "argument --checkpoint-minutes: '-1' is not a number"),
     "a word for a time": (None, f"{IO} --checkpoint-minutes often", "argument --checkpoint-minutes: 'often' is not a"),
@@ -36,7 +28,6 @@ MISTAKES = {
     "no such precision": (None, f"{IO} --set precision=half", "precision is half, expected float32 or bfloat16"),
     "an unknown table": (("holds", "a.toml", "[dat]\n"), f"{IO} --config a.toml", "a.toml: ...did you mean data?"),
     "a record file with another bit": (("edited", SHARD, with_another_bit), GOOD, f"{SHARD} is damaged...delete it"),
-    "a signer in two splits": (("edited", MANIFEST, shared_signer), GOOD, "dataset: signer 2...in test...--split-by"),
     "too large batches": (None, f"{TRAINED} --set optimizer.batch_size=400", "dataset:...a batch (400)...lower"),
     "more folds than signers": (
         None,

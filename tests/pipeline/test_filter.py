@@ -71,7 +71,6 @@ def test_low_scores_are_left_out_but_of_the_test_split(parent, tmp_path):
     assert found.fingerprint != parent.fingerprint
     assert [found.signers(split) for split in found.splits] == [[1, 4], [2], [3]]
     manifest = found.manifest
-    assert found.signers_apart
     assert manifest["settings"]["threshold"] == 0.2
     assert manifest["settings"]["threshold_was"] == "given"
     assert manifest["parent"]["fingerprint"] == parent.fingerprint

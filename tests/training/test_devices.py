@@ -66,7 +66,7 @@ def test_one_of_several_gpus_where_jax_is_not_installed_for_them(environment, ca
     ("words", "options", "message"),
     [
         (["gpu"], {}, "no NVIDIA GPU is visible"),
-        (["gpu", "jax"], {"gpus": 2}, r"2 GPUs are visible, and JAX.*CUDA_VISIBLE_DEVICES=0"),
+        (["gpu", "jax"], {"gpus": 2}, r"2 GPUs are visible, on which JAX.*CUDA_VISIBLE_DEVICES=0"),
         (["tpu", "jax"], {"tpu": True}, r"pip install -e '.\[train-tpu\]'"),
     ],
 )

@@ -1,4 +1,3 @@
-import copy
 import dataclasses
 import itertools
 import types
@@ -16,7 +15,7 @@ from training import checkpoint, runs
 from training import config as cfg
 from training.data.input_pipeline import evaluation_batches, plan_epoch
 from training.network.encoders import Published
-from training.trainer import Trainer, _check_signers
+from training.trainer import Trainer
 
 CONFIG = cfg.Config(
     encoder=Published(width=8, blocks=1, heads=2),
@@ -347,21 +346,6 @@ def test_a_checkpoint_when_it_is_time(dataset, tmp_path, monkeypatch):
     fits_at_once(trainer, monkeypatch, eight_steps)
     trainer.run_epoch(0, lambda: None)
     assert saved == [[0, 3], [0, 6], [1, 0]]
-
-
-@pytest.mark.parametrize("pair", [("train", "validation"), ("train", "test"), ("validation", "test")])
-def test_signers_in_several_splits(dataset, tmp_path, pair):
-    def shared(**rule):
-        manifest = copy.deepcopy(dataset.manifest)
-        for number, split in enumerate(("train", "validation", "test")):
-            manifest["splits"][split]["signers"] = [number, *([9] if split in pair else [])]
-        manifest["settings"]["split"] |= rule
-        return dataclasses.replace(dataset, manifest=manifest)
-
-    with pytest.raises(UserError, match=rf"signer 9 is in {pair[0]} and in {pair[1]}, .* convert with --split-by file"):
-        Trainer(shared(), CONFIG, tmp_path)
-    for asked_for in ({"by": "clip"}, {"test_files": ["train_landmarks/2.parquet"]}):
-        _check_signers(shared(**asked_for))
 
 
 def test_a_checkpoint_of_another_run(dataset, tmp_path):

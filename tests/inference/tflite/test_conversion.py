@@ -1,4 +1,5 @@
 import collections
+import hashlib
 import inspect
 import json
 import subprocess
@@ -71,7 +72,8 @@ def test_signatures(interpreter):
 
 def test_arguments(toy_model):
     arguments = json.loads((toy_model / ARGUMENTS).read_text())
-    assert arguments == {"selected_columns": list(COLUMNS), "task": TASK.as_json()}
+    model_sha256 = hashlib.sha256((toy_model / MODEL).read_bytes()).hexdigest()
+    assert arguments == {"selected_columns": list(COLUMNS), "task": TASK.as_json(), "model_sha256": model_sha256}
 
 
 def test_only_built_in_operators(toy_model):

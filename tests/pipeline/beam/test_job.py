@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from pipeline.beam import job
+from pipeline.beam import conversion, job
 from pipeline.beam.runners import Runner
 from pipeline.common import directories, progress
 from pipeline.common.errors import UserError
@@ -76,11 +76,11 @@ def test_the_reports_are_checked_before_the_data_set_is_complete(tmp_path, clip)
 def test_metadata_that_changes_meanwhile(kaggle_data):
     data = kaggle_data()
     sha256 = tuple(metadata.read(data, TASK.metadata).sha256.items())
-    assert len(job.read_metadata(data, TASK, sha256).entries) == 12
+    assert len(conversion.read_metadata(data, TASK, sha256).entries) == 12
     with (data / "train.csv").open("a") as file:
         file.write("train_landmarks/3.parquet,3,999,1,new\n")
     with pytest.raises(UserError, match=r"train\.csv changed while it was converted: start again"):
-        job.read_metadata(data, TASK, sha256)
+        conversion.read_metadata(data, TASK, sha256)
 
 
 def test_files_that_are_missing_or_that_nothing_names(kaggle_data):
@@ -89,14 +89,14 @@ def test_files_that_are_missing_or_that_nothing_names(kaggle_data):
     (data / "train_landmarks/readme.txt").write_bytes(b"")
     table = metadata.read(data, TASK.metadata)
     with progress.console.capture() as captured:
-        sizes = job.input_sizes(data, table, table.by_path)
+        sizes = conversion.input_sizes(data, table, table.by_path)
     assert "1 files are not in train.csv and ignored: train_landmarks/77.parquet" in captured.get()
     assert sizes == {path: (data / path).stat().st_size for path in table.paths}
     for number in (1, 3):
         (data / f"train_landmarks/{number}.parquet").unlink()
-    assert list(job.input_sizes(data, table, ["train_landmarks/2.parquet"])) == ["train_landmarks/2.parquet"]
+    assert list(conversion.input_sizes(data, table, ["train_landmarks/2.parquet"])) == ["train_landmarks/2.parquet"]
     with pytest.raises(UserError, match=r"lacks train_landmarks/1\.parquet and 1 more, of 3 files that train\.csv"):
-        job.input_sizes(data, table, table.by_path)
+        conversion.input_sizes(data, table, table.by_path)
 
 
 def test_all_that_decides_the_content_is_asked_for(kaggle_data):
@@ -105,7 +105,7 @@ def test_all_that_decides_the_content_is_asked_for(kaggle_data):
     sizes = dict.fromkeys(table.paths, 5)
 
     def fingerprint(made_from="parquet", table=table, sizes=sizes, num_shards=3, rule=RULE):
-        return job.request(made_from, TASK, table, sizes, num_shards=num_shards, rule=rule).fingerprint
+        return conversion.request(made_from, TASK, table, sizes, num_shards=num_shards, rule=rule).fingerprint
 
     other = metadata.Metadata({"train.csv": "0" * 64}, table.entries)
     found = [
@@ -129,15 +129,15 @@ def test_accounts_are_by_clip_in_both_directions(tmp_path, clip):
         writer.reject(8, Fault(EMPTY_LABEL, ""))
         writer.reject(9, Fault(NO_METADATA, ""))
     report = sharding.finished_report(tmp_path, shard)
-    job.check_accounts([report], [8, 7])
+    conversion.check_accounts([report], [8, 7])
     for used in ([7], [7, 8, 9], [7, 9], [7, 8, 8], []):
         with pytest.raises(RuntimeError, match=f"has {len(used)} clips, but 1 were written and 1 rejected"):
-            job.check_accounts([report], used)
+            conversion.check_accounts([report], used)
 
 
 def test_what_is_said_of_a_data_set(tmp_path, clip):
     manifest = json.loads(json.dumps(make(tmp_path, clip)))
-    said, advice = job.account(tmp_path, manifest).splitlines()
+    said, advice = conversion.account(tmp_path, manifest).splitlines()
     assert said.startswith(f"{tmp_path}: 3 clips read (0.0 MB), 1 written (1 train, 0 validation, 0 test; 0.0 MB)")
     assert said.endswith("; rejected: 2 empty_label")
     assert advice == f"next: python -m training.train --dataset {tmp_path} --output RUN --preset base"

@@ -140,11 +140,3 @@ def test_the_fingerprint_is_that_of_the_records_however_they_are_divided(make_da
     changed = [("train", dataclasses.replace(clip(1), label="other")), *clips[1:]]
     others = [make_dataset(each, name=f"other {i}") for i, each in enumerate((clips[:3], moved, changed))]
     assert len({each.fingerprint for each in (made[0], *others)}) == 4
-
-
-def test_whether_the_rule_keeps_signers_apart(found):
-    assert found.signers_apart
-    rule = found.manifest["settings"]["split"]
-    for changes in ({"by": "clip"}, {"by": "file"}, {"test_files": ["a"]}, {"validation_files": ["a"]}):
-        manifest = found.manifest | {"settings": {"split": rule | changes}}
-        assert not dataclasses.replace(found, manifest=manifest).signers_apart
