@@ -11,8 +11,6 @@ measurements are kept in budget.json; another call with other limits chooses ane
 import argparse
 import dataclasses
 import itertools
-import pathlib
-import tempfile
 
 from rich.table import Table
 
@@ -23,10 +21,11 @@ from inference.tflite import conversion
 from inference.tflite.checks import TIMED_CLIPS
 from inference.tflite.conversion import WEIGHTS
 from pipeline.common import directories, native_output, storage
-from pipeline.common.arguments import Parser, path, positive
+from pipeline.common.arguments import Parser, command, path, positive
 from pipeline.common.errors import UserError, run
 from pipeline.common.progress import console, track
 from pipeline.common.storage import AnyPath
+from pipeline.common.temporary import temporary_folder
 from pipeline.dataset.clips import Clip
 from pipeline.dataset.dataset import Dataset
 from pipeline.scores import display
@@ -122,7 +121,7 @@ def budget(arguments: argparse.Namespace) -> None:
     show(found, chosen if fits else None)
     if fits:
         print(f"best within {limits}: {chosen}, score {chosen.score:.4f}")
-        inputs = f"--run {arguments.run} --dataset {arguments.dataset}"
+        inputs = command("--run", arguments.run, "--dataset", arguments.dataset)
         print(f"next: python -m inference.export {inputs} {chosen} --output MODEL")
     else:
         needs = f"{limits.statistic} {chosen.latency_ms[limits.statistic]:.1f} ms, {chosen.size_mb:.1f} MB"
@@ -132,8 +131,7 @@ def budget(arguments: argparse.Namespace) -> None:
 
 def measure(model, max_frames: int, weights: str, clips: list[Clip], *, threads: int) -> Measurement:
     """Exports a `training.network.model.Model`, recognizes the clips, and times some of every length."""
-    with tempfile.TemporaryDirectory(prefix="fingerspelling-") as name:
-        directory = pathlib.Path(name)
+    with temporary_folder() as directory:
         conversion.convert(model, max_frames, directory, weights=weights)
         with native_output.without_remarks():
             recognizer = Recognizer(directory, threads=threads)

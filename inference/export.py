@@ -16,9 +16,7 @@ to it. `inference.budget` measures which number to choose.
 
 import argparse
 import dataclasses
-import pathlib
 import shutil
-import tempfile
 
 from rich.table import Table
 from rich.text import Text
@@ -29,8 +27,9 @@ from inference.tflite import checks, conversion
 from inference.tflite.checks import Verdict
 from inference.tflite.conversion import WEIGHTS
 from pipeline.common import directories, storage
-from pipeline.common.arguments import Parser, above_zero, path, positive
+from pipeline.common.arguments import Parser, command, number, path, positive
 from pipeline.common.errors import UserError, run
+from pipeline.common.temporary import temporary_folder
 from pipeline.dataset.dataset import Dataset
 from pipeline.scores import display
 from training.runs import Run
@@ -56,7 +55,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--max-score-loss",
-        type=above_zero,
+        type=number(lambda share: 0 <= share <= 1, "a share from 0 to 1"),
         default=MAX_SCORE_LOSS,
         metavar="SHARE",
         help="most that the score may be below the trained model's, at the same frame budget",
@@ -82,8 +81,7 @@ def export(arguments: argparse.Namespace) -> None:
         return
     for file in (MODEL, ARGUMENTS):
         (arguments.output / file).unlink(missing_ok=True)  # of a call that was killed
-    with tempfile.TemporaryDirectory(prefix="fingerspelling-") as name:
-        unproved = pathlib.Path(name)
+    with temporary_folder() as unproved:
         model = conversion.load(trained)
         conversion.convert(model, settings.max_frames, unproved, weights=settings.weights)
         verdicts, figures = checks.prove(model, unproved, dataset, trained, settings)
@@ -104,9 +102,8 @@ def export(arguments: argparse.Namespace) -> None:
     directories.complete(arguments.output, request, {"task": trained.task.as_json()} | figures, files=files)
     count = sum(each.passed is not None for each in verdicts)
     print(f"{arguments.output}: {figures['bytes'] / 1e6:.1f} MB, all {count} checks passed")
-    print(
-        f"next: python -m inference.evaluate --model {arguments.output} --dataset {arguments.dataset} --output RESULT"
-    )
+    given = command("--model", arguments.output, "--dataset", arguments.dataset)
+    print(f"next: python -m inference.evaluate {given} --output RESULT")
 
 
 def show(verdicts: list[Verdict]) -> None:

@@ -28,7 +28,8 @@ class Limits:
     @classmethod
     def of(cls, arguments: argparse.Namespace, task: Task) -> "Limits":
         """The size that the task allows, where no other is given."""
-        return cls(arguments.max_size_mb or task.contract.max_mb, arguments.max_latency_ms, arguments.latency)
+        latency = arguments.max_latency_ms or math.inf
+        return cls(arguments.max_size_mb or task.contract.max_mb, latency, arguments.latency)
 
     def excess(self, latency_ms: dict[str, float], size_mb: float) -> float:
         """What is needed of what is allowed, of time or size, whichever is more: at most 1 where both are kept."""
@@ -42,9 +43,7 @@ class Limits:
 def add_options(parser: Parser) -> None:
     """The options of limits, and the threads that latency is measured with."""
     parser.add_argument("--threads", type=positive, default=1, help="threads for one clip where time is measured")
-    parser.add_argument(
-        "--max-latency-ms", type=above_zero, default=math.inf, metavar="MS", help="most milliseconds for a clip"
-    )
+    parser.add_argument("--max-latency-ms", type=above_zero, metavar="MS", help="most milliseconds for a clip")
     said = "what must keep to --max-latency-ms: the mean, or a percentile, over the dataset's lengths"
     parser.add_argument("--latency", choices=STATISTICS, default="mean", help=said)
     said = "most megabytes (10**6 bytes) of the file; if not given, what the task's competition allows"

@@ -5,7 +5,6 @@ Shapes: T frames, K columns, P points, D dimensions of a point, C classes predic
 
 import dataclasses
 import hashlib
-import json
 import threading
 import time
 from typing import Any
@@ -59,7 +58,7 @@ class Recognizer:
         directory = storage.path(directory)
         _check_is_export(directory)
         try:
-            arguments = json.loads((directory / ARGUMENTS).read_text(encoding="utf-8"))
+            arguments = directories.read_json(directory / ARGUMENTS)
             content = (directory / MODEL).read_bytes()
             if "task" not in arguments or arguments.get("model_sha256") != hashlib.sha256(content).hexdigest():
                 raise UserError(

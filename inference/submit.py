@@ -11,10 +11,8 @@ a folder of them. Without all checks passed there is no submission.zip.
 
 import argparse
 import itertools
-import json
 import pathlib
 import shutil
-import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
@@ -29,6 +27,7 @@ from pipeline.common.arguments import Parser, path, positive
 from pipeline.common.errors import UserError, run
 from pipeline.common.progress import track
 from pipeline.common.storage import AnyPath
+from pipeline.common.temporary import temporary_folder
 from pipeline.dataset import metadata, split_options, wide
 from pipeline.tasks.task import Task
 
@@ -74,8 +73,8 @@ def submit(arguments: argparse.Namespace) -> None:
     if directories.prepare(arguments.output, request):
         return
     target = arguments.output / ZIP
-    with tempfile.TemporaryDirectory(prefix="fingerspelling-") as folder:
-        packed = pathlib.Path(folder) / ZIP
+    with temporary_folder() as folder:
+        packed = folder / ZIP
         pack(arguments.model, packed)
         content: dict[str, Any] = {"bytes": packed.stat().st_size}
         try:
@@ -98,13 +97,17 @@ def find_clips(data: AnyPath, signers: tuple[int, ...], task: Task) -> tuple[lis
         if signers:
             raise UserError(f"{data} has no {task.metadata.file}, which tells whose clips are whose (--signers)")
         files = wide.parquet_files(data)
-        return files, None, {file.name: storage.file_sizes(file.parent)[file.name] for file in files}
+        return files, None, directories.mark_of(files[0].parent, [file.name for file in files])
     table = metadata.read(data, task.metadata)
     if unknown := set(signers) - set(table.signers):
         raise UserError(f"--signers: {data / task.metadata.file} has no signer {', '.join(map(str, sorted(unknown)))}")
     entries = [each for each in table.entries.values() if not signers or each.signer in signers]
     files = [data / name for name in sorted({each.path for each in entries})]
-    return files, {each.sequence_id: each.label for each in entries}, table.sha256
+    return (
+        files,
+        {each.sequence_id: each.label for each in entries},
+        [table.sha256, directories.mark_of(data, sorted({each.path for each in entries}))],
+    )
 
 
 def pack(model: AnyPath, file: pathlib.Path) -> None:
@@ -125,8 +128,7 @@ def check(
       UserError: what was not passed.
     """
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="fingerspelling-") as name:
-        folder = pathlib.Path(name)
+    with temporary_folder() as folder:
         with zipfile.ZipFile(packed) as archive:
             archive.extractall(folder)
         size = (folder / MODEL).stat().st_size
@@ -188,7 +190,8 @@ class Submission:
 
         self._task = task
         try:
-            self.columns: list[str] = json.loads((folder / ARGUMENTS).read_text("utf-8"))["selected_columns"]
+            arguments = directories.parse_json((folder / ARGUMENTS).read_bytes())
+            self.columns: list[str] = arguments["selected_columns"]
             if not isinstance(self.columns, list) or not all(isinstance(name, str) for name in self.columns):
                 raise ValueError("it is not a list of names")
         except (ValueError, LookupError, TypeError) as error:

@@ -171,7 +171,7 @@ def filter_dataset(
         kept = ", ".join(f"{made['splits'][split]['clips']:,} of {source.count(split):,} {split}" for split in SPLITS)
         print(
             f"{output}: kept {kept}; threshold {threshold} ({origin})\n"
-            f"next: python -m training.train --dataset {output} --output RUN --preset final"
+            f"next: python -m training.train {arguments.command('--dataset', output)} --output RUN --preset final"
         )
 
 

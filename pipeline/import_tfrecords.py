@@ -79,7 +79,7 @@ def read_file(path: AnyPath, rows: list[Entry]) -> Iterator[np.ndarray | Fault]:
             lists = records.float_lists(record)
             if missing := {"frames", "phrase"} - lists.keys():
                 raise ValueError(f"no float list {', '.join(sorted(missing))}")
-            frames, phrase = lists["frames"].reshape(-1, 2, TASK.points.shape[0]), lists["phrase"].tolist()
+            frames, phrase = lists["frames"].reshape(-1, 2, len(PUBLISHED_POINTS)), lists["phrase"].tolist()
         except ValueError as error:
             raise UserError(f"{where} is not a record of the published solution: {error}") from error
         if count > len(rows):

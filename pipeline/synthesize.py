@@ -196,7 +196,7 @@ def main() -> None:
     if not synthesize(**vars(options)):
         return
     print(f"{options.clips} clips of {options.signers} signers: {options.output}")
-    print(f"next: scripts/run_pipeline --data {options.output} --output DIRECTORY")
+    print(f"next: scripts/run_pipeline {arguments.command('--data', options.output)} --output DIRECTORY")
 
 
 if __name__ == "__main__":

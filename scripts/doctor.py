@@ -14,6 +14,7 @@ import argparse
 import importlib.util
 import os
 import pathlib
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -42,7 +43,8 @@ def main() -> None:
     if failed:
         print(f"\n{failed} to fix first: see what begins with {FAIL}")
         sys.exit(1)
-    run = f"scripts/run_pipeline --data {arguments.data} --output {arguments.output}"
+    run = shlex.join(["scripts/run_pipeline", "--data", str(arguments.data), "--output", str(arguments.output)])
+    run += f" --task {shlex.quote(arguments.task)}" if arguments.task else ""
     print(f"\nnothing stands in the way; next: {run if arguments.data else 'scripts/demo'}")
 
 

@@ -23,7 +23,7 @@ from rich.text import Text
 from inference import recognizer
 from pipeline import tasks
 from pipeline.common import directories, storage
-from pipeline.common.arguments import Parser, path, positive
+from pipeline.common.arguments import Parser, command, path, positive
 from pipeline.common.errors import UserError, run
 from pipeline.common.processes import call, check_status
 from pipeline.common.progress import console
@@ -97,7 +97,7 @@ def main() -> None:
     if not was_complete:
         directories.complete(arguments.output, request, {})
     print(f"everything is in {arguments.output}")
-    print(f"next: python -m inference.recognize FILE.parquet --model {arguments.output / 'model'}")
+    print(f"next: python -m inference.recognize FILE.parquet {command('--model', arguments.output / 'model')}")
 
 
 def check(arguments: argparse.Namespace, truth: dict[int, str]) -> None:
@@ -157,12 +157,13 @@ def run_stages(arguments: argparse.Namespace) -> None:
     for number, stage in enumerate(planned, 1):
         directory = arguments.output / stage.output
         console.rule(f"{number}/{len(planned)} {stage.title}", align="left")
-        command = [sys.executable, "-m", stage.module, *stage.arguments, "--output", str(directory)]
+        safe_path = ["-P"] * sys.flags.safe_path  # nothing of the current folder is imported
+        words = [sys.executable, *safe_path, "-m", stage.module, *stage.arguments, "--output", str(directory)]
         if (directory / directories.MANIFEST).is_file():
-            status = call(command)
+            status = call(words)
         else:
             with timed(arguments.output, stage.title):
-                status = call(command)
+                status = call(words)
         check_status(status)
         if stage.output == DATASET and not Dataset.open(directory).count(TEST):
             raise UserError(f"{directory} has no test clips: list other --test-signers, and delete {directory}")
@@ -192,6 +193,7 @@ def summarise(output: AnyPath, titles: list[str], truth: dict[int, str]) -> dict
     scored_base, base = score_table.open_table(output / "scores")
     evaluated, final = score_table.open_table(output / "evaluation", analysis.KIND)
     model = directories.read_manifest(output / "model", recognizer.KIND)
+    directories.check_file(output / FILTERED / DROPPED, filtered.manifest["files"].get(DROPPED))
     with (output / FILTERED / DROPPED).open(encoding="utf-8") as lines:
         dropped = {json.loads(line)["sequence_id"] for line in lines}
     test = sorted(final)

@@ -44,7 +44,10 @@ def load(path: AnyPath, variables: Iterable[keras.Variable]) -> dict[str, Any]:
         note = json.loads(str(arrays.pop(_NOTE, "")))
         if not isinstance(note, dict):
             raise ValueError("its note is not a JSON object")
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+    except MemoryError:
+        raise
+    # Of a damaged file zipfile, zlib, numpy and Python's own tokenizer raise some ten kinds of errors.
+    except Exception as error:
         raise errors.cannot_read(path, error, advice) from error
     expected = {name: tuple(v.shape) for name, v in named.items()}
     found = {name: array.shape for name, array in arrays.items()}

@@ -5,6 +5,7 @@ import difflib
 import tomllib
 from typing import Any
 
+from pipeline.common import errors
 from pipeline.common.errors import UserError, nearest
 from pipeline.common.storage import AnyPath
 from training import settings
@@ -162,7 +163,7 @@ def resolve(preset: str, *, file: AnyPath | None = None, overrides: list[str] | 
         try:
             changes = tomllib.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise UserError(f"cannot read {file}: {error}") from error
+            raise UserError(f"cannot read {file}: {errors.reason(error)}") from error
         _update(values, changes, where=str(file))
     # Another encoder comes first: it has other settings.
     for override in sorted(overrides or [], key=lambda text: not text.startswith("encoder.name=")):

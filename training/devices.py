@@ -19,7 +19,7 @@ from pipeline.common.progress import console
 
 DEVICES = ("auto", "cpu", "gpu", "tpu")
 HELP = (
-    "what computes: cpu, gpu (all there are), tpu, or auto (default): the TPU or the GPUs there are, else the CPU."
+    "what computes: cpu, gpu (all there are), tpu, or auto: the TPU or the GPUs there are, else the CPU."
     " KERAS_BACKEND=jax in the environment chooses JAX for a CPU or one GPU too"
 )
 

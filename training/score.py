@@ -18,7 +18,7 @@ import argparse
 import numpy as np
 
 from pipeline.common import directories
-from pipeline.common.arguments import Parser, path
+from pipeline.common.arguments import Parser, command, path
 from pipeline.common.errors import UserError, run
 from pipeline.common.progress import console, progress
 from pipeline.dataset.dataset import Dataset
@@ -70,9 +70,8 @@ def score(arguments: argparse.Namespace) -> None:
     shown = ", ".join(f"{split} {value:.4f}" for split, value in pooled.items())
     how = f"out of fold, by {len(runs)} models" if len(runs) > 1 else "training clips in-sample"
     print(f"{arguments.output}: {len(rows):,} clips scored, {how}; pooled score: {shown}")
-    print(
-        f"next: python -m pipeline.filter --dataset {arguments.dataset} --scores {arguments.output} --output FILTERED"
-    )
+    inputs = command("--dataset", arguments.dataset, "--scores", arguments.output)
+    print(f"next: python -m pipeline.filter {inputs} --output FILTERED")
 
 
 def _all_folds(runs: list[Run], dataset: Dataset) -> list[Run]:
@@ -86,10 +85,12 @@ def _all_folds(runs: list[Run], dataset: Dataset) -> list[Run]:
         return runs
     for each in runs:
         data, of_first = each.config.data, first.config.data
-        if not data.folds or (data.folds, data.fold_by_clip) != (of_first.folds, of_first.fold_by_clip):
+        if not data.folds:
+            raise UserError(f"{each.directory} left out no fold: name it alone, or only runs of folds")
+        if (data.folds, data.fold_by_clip) != (of_first.folds, of_first.fold_by_clip):
             raise UserError(
                 f"{first.directory} and {each.directory} did not leave out folds of one division: train them with the"
-                " same data.folds and data.fold_by_clip, or name one run alone"
+                " same data.folds and data.fold_by_clip"
             )
         if each.dataset != dataset.fingerprint:
             raise UserError(

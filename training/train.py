@@ -17,7 +17,7 @@ import importlib
 import numpy as np
 
 from pipeline.common import directories
-from pipeline.common.arguments import Parser, number, path
+from pipeline.common.arguments import Parser, command, number, path
 from pipeline.common.errors import run
 from pipeline.common.progress import progress
 from pipeline.dataset.dataset import STATISTICS, Dataset
@@ -78,7 +78,8 @@ def train(arguments: argparse.Namespace) -> None:
         f" ({result['validation_clips']} clips, {result['validation']})"
     )
     if not config.data.folds:  # those of all folds score together
-        print(f"next: python -m training.score --run {arguments.output} --dataset {arguments.dataset} --output SCORES")
+        inputs = command("--run", arguments.output, "--dataset", arguments.dataset)
+        print(f"next: python -m training.score {inputs} --output SCORES")
 
 
 if __name__ == "__main__":

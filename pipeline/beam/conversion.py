@@ -12,6 +12,7 @@ from pipeline import tasks
 from pipeline.beam import job
 from pipeline.beam.runners import Runner
 from pipeline.common import directories, progress, storage
+from pipeline.common.arguments import command
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
 from pipeline.dataset import dataset, metadata, sharding, wide
@@ -54,6 +55,7 @@ class ConvertShard:
 
     def __call__(self, shard: Shard) -> None:
         table, split_of = _metadata(self)
+        shard = dataclasses.replace(shard, inputs=directories.mark_of(self.folder, shard.files))
         with ShardWriter(self.output, shard, self.task) as writer:
             for path in shard.files:
                 self.convert_file(path, table, split_of, writer)
@@ -120,6 +122,7 @@ def convert(
         runner=runner,
         title=kind.title,
         check=lambda reports: check_accounts(reports, split_of),
+        mark_of=functools.partial(directories.mark_of, make.folder),
     )
     if manifest:
         print(account(output, manifest))
@@ -180,7 +183,8 @@ def account(output: AnyPath, manifest: dict[str, Any]) -> str:
     return (
         f"{output}: {manifest['read']:,} clips read ({manifest['bytes_read'] / 1e6:,.1f} MB),"
         f" {manifest['written']:,} written ({counts}; {manifest['bytes_written'] / 1e6:,.1f} MB);"
-        f" rejected: {rejected}\nnext: python -m training.train --dataset {output} --output RUN --preset base"
+        f" rejected: {rejected}\nnext: {command('python', '-m', 'training.train', '--dataset', output)}"
+        " --output RUN --preset base"
     )
 
 

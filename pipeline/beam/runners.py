@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.beam import worker
 from pipeline.common import arguments, errors, progress
 from pipeline.common.errors import UserError
+from pipeline.common.temporary import temporary_folder
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -131,7 +132,9 @@ def from_arguments(args: argparse.Namespace, *, places: Sequence[object]) -> Run
       UserError: the options do not fit together, or a worker would not reach a place.
     """
     if args.dask_address and args.runner != DASK:
-        raise UserError(f"--dask-address says nothing to --runner {args.runner}: add --runner {DASK}, or leave it out")
+        raise UserError(
+            f"--dask-address has no meaning with --runner {args.runner}: add --runner {DASK}, or leave it out"
+        )
     if args.runner != DATAFLOW:
         return Runner(args.runner, args.workers, args.dask_address)
     for place in places:
@@ -178,7 +181,7 @@ def run(runner: Runner, transform: "beam.PTransform", elements: Sequence[Any]) -
       UserError: the runner cannot be reached or gave up.
       Exception: what a worker raised.
     """
-    with _quiet():
+    with _quiet(), _tidy():
         if runner.name == LOCAL:
             _run_here(transform, elements, min(runner.workers, len(elements)))
         elif runner.name == DASK:
@@ -237,9 +240,9 @@ def _run_with_processes(transform: "beam.PTransform", elements: Sequence[Any], w
     before = set(threading.enumerate())
     hook, threading.excepthook = threading.excepthook, thread_ended
     try:
-        with tempfile.TemporaryDirectory(prefix="workers-") as alive:
+        with temporary_folder() as alive:
             # Beam's own way to ask for processes takes no path with a space to Python.
-            environment = SubprocessSDKEnvironment.from_command_string(worker.command(pathlib.Path(alive)))
+            environment = SubprocessSDKEnvironment.from_command_string(worker.command(alive))
             threading.Thread(target=run, daemon=True).start()
             outcome = outcomes.get()
         if outcome is not None:
@@ -330,6 +333,17 @@ def _run_on_dataflow(transform: "beam.PTransform", elements: Sequence[Any], runn
         raise UserError(f"{said[0]} {said[-1]}; its log tells more; finished shards stay") from error
     except (GoogleAPIError, GoogleAuthError, OSError) as error:
         raise UserError(f"Dataflow job in {project}, {region}: {errors.reason(error)}") from error
+
+
+@contextlib.contextmanager
+def _tidy() -> Iterator[None]:
+    """Beam leaves files where temporary ones are made: within the block, in a folder that goes with it."""
+    with temporary_folder() as folder:
+        tempfile.tempdir = str(folder)
+        try:
+            yield
+        finally:
+            tempfile.tempdir = None
 
 
 @contextlib.contextmanager

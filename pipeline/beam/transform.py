@@ -60,12 +60,19 @@ class MakeShards(beam.PTransform):
 
 
 def make_shards(
-    make_shard: MakeShard, request: directories.Request, *, directory: AnyPath, runner: Runner, clips: int, title: str
+    make_shard: MakeShard,
+    request: directories.Request,
+    shards: list[Shard],
+    *,
+    directory: AnyPath,
+    runner: Runner,
+    clips: int,
+    title: str,
 ) -> list[ShardReport]:
     """Makes the shards of `directory` that are not done yet; shows progress.
 
     Args:
-      request: what `directory` was prepared for.
+      request: what `directory` was prepared for; `shards` are its.
       clips: how many there are to read.
 
     Returns:
@@ -74,7 +81,6 @@ def make_shards(
     Raises:
       UserError: one that a shard raised, or a shard was not made. The other shards are made all the same and stay.
     """
-    shards = sharding.shards_of(request)
     reports = sharding.prepare(directory, shards)
     missing = [shard for shard in shards if shard not in reports]
     if missing:

@@ -5,6 +5,7 @@ import difflib
 import math
 import pathlib
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -61,6 +62,8 @@ def path(text: str) -> storage.AnyPath:
     """A path on this machine, in which `~` is one's home, or a gs:// URL; for argparse."""
     if not text:
         raise argparse.ArgumentTypeError("the path is empty (a variable that is not set?)")
+    if "\0" in text:
+        raise argparse.ArgumentTypeError(f"{text!r}: there is no NUL in a path")
     try:
         found = storage.path(text)
         return found.expanduser() if isinstance(found, pathlib.Path) else found
@@ -68,6 +71,11 @@ def path(text: str) -> storage.AnyPath:
         raise argparse.ArgumentTypeError(str(error)) from None
     except RuntimeError as error:
         raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+
+
+def command(*words: object) -> str:
+    """The line that a shell takes for these words, whatever is in them."""
+    return shlex.join(map(str, words))
 
 
 def number(fits: Callable[[float], bool], what: str) -> Callable[[str], float]:

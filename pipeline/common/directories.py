@@ -23,11 +23,12 @@ from typing import Any, Self
 
 from pipeline.common import errors
 from pipeline.common.errors import UserError
-from pipeline.common.storage import AnyPath, GsPath, replacing
+from pipeline.common.storage import AnyPath, GsPath, file_marks, replacing, sha256_of
 
 SCHEMA_VERSION = 3
 MANIFEST = "manifest.json"
 REQUEST = "request.json"
+_SEAL = "sha256"  # of the other data of a JSON file
 
 
 class Kind(str):
@@ -141,7 +142,7 @@ def complete(
     """Marks `directory` complete by writing its manifest: the request, its fingerprint, what made it, and `content`.
 
     Args:
-      files: those that later commands read: the manifest has their SHA-256.
+      files: those whose SHA-256 the manifest is to have: all that later commands read.
       packages: those whose versions are told, beside Python's.
     """
     versions = {"python": platform.python_version()} | {package.__name__: package.__version__ for package in packages}
@@ -181,19 +182,43 @@ def read_manifest(
 
 
 def read_json(path: AnyPath) -> dict[str, Any]:
-    """A JSON object of a directory, or a `UserError` naming the file."""
+    """A JSON object that `write_json` wrote, or a `UserError` naming the file.
+
+    What another version or another program wrote is returned as it is: a manifest tells which it is of.
+    """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(path.read_bytes())
         if not isinstance(data, dict):
             raise ValueError("no JSON object")
+        foreign = path.name == MANIFEST and "kind" not in data
+        of_another_version = data.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION
+        if data.pop(_SEAL, None) != fingerprint(data) and not (foreign or of_another_version):
+            raise ValueError("it is not what was written: changed since, or another program's")
     except (OSError, ValueError) as error:
         advice = f"{path.parent} is damaged, delete it and make it again"
         raise errors.cannot_read(path, error, advice) from error
     return data
 
 
-def sha256_of(path: AnyPath) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def parse_json(content: bytes) -> Any:
+    """Raises `ValueError` for whatever is wrong: no UTF-8, no JSON, nested too deep, a number that is too long."""
+    try:
+        return json.loads(content.decode("utf-8"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+
+
+def mark_of(data: AnyPath, names: Iterable[str]) -> str:
+    """What tells these files from others of the same sizes: see `file_marks`."""
+    by_folder: dict[str, list[str]] = {}
+    for path in names:
+        folder, _, name = path.rpartition("/")
+        by_folder.setdefault(folder, []).append(name)
+    try:
+        marks = [file_marks(data / folder, members) for folder, members in sorted(by_folder.items())]
+    except OSError as error:
+        raise UserError(f"cannot read {error.filename or data}: {errors.reason(error)}") from error
+    return fingerprint(marks)
 
 
 def check_file(path: AnyPath, sha256: str | None) -> None:
@@ -209,9 +234,12 @@ def check_file(path: AnyPath, sha256: str | None) -> None:
         )
 
 
-def write_json(path: AnyPath, data: Any) -> None:
+def write_json(path: AnyPath, data: dict[str, Any]) -> None:
+    """Writes JSON data with their own SHA-256, by which `read_json` knows that nothing has changed."""
+    own = {name: value for name, value in data.items() if name != _SEAL}
+    sealed = own | {_SEAL: fingerprint(own)}
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(sealed, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 @contextlib.contextmanager

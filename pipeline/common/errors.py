@@ -4,12 +4,15 @@ So is what the machine refuses (no space, no permission, no memory, a package th
 our mistake and keeps its traceback.
 """
 
+import contextlib
 import difflib
 import errno
+import io
 import itertools
 import os
 import pathlib
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterable
 
@@ -44,8 +47,12 @@ class UserError(Exception):
 def run(main: Callable[[], None]) -> None:
     """Runs a command's `main`; a mistake becomes one line and status 1, Ctrl-C one line and status 130.
 
-    Where nobody reads the output any more (`| head`), the command ends without a word.
+    SIGTERM and SIGHUP end it as well, with the status that shells give, once what is temporary is removed. Where nobody
+    reads the output any more (`| head`), the command ends without a word.
     """
+    _make_output_safe()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
     try:
         main()
         sys.stdout.flush()
@@ -53,17 +60,33 @@ def run(main: Callable[[], None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at its end
         sys.exit(1)
     except KeyboardInterrupt:
-        print(
-            "interrupted: nothing incomplete is marked complete; run the same command again to continue",
-            file=sys.stderr,
-        )
+        _say("interrupted: nothing incomplete is marked complete; run the same command again to continue")
         sys.exit(130)
     except Exception as error:
         message = mistake(error)
         if message is None:
             raise
-        print(f"error: {' '.join(message.splitlines())}", file=sys.stderr)
+        _say(f"error: {' '.join(message.splitlines())}")
         sys.exit(1)
+
+
+def _make_output_safe() -> None:
+    """After this, what is printed never fails: not where it is closed, nor for what the terminal cannot write."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed before Python began
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _end(number: int, frame: object) -> None:
+    sys.exit(128 + number)
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError):  # nobody reads it
+        print(line, file=sys.stderr)
 
 
 def mistake(error: Exception) -> str | None:

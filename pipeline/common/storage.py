@@ -20,11 +20,14 @@ import re
 import tempfile
 import textwrap
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO, Any
+
+from pipeline.common.temporary import temporary_folder
 
 _SCHEME = "gs://"
 _PATIENCE = 60.0  # seconds for which a request is repeated before it fails
+_MARKED_BYTES = 64 << 10  # 64 KiB
 _UPLOAD_CHUNK = 16 << 20  # 16 MiB of a large file in memory at a time
 # 2 MiB, about what comes in the time that a request takes to be answered: the least that one brings. The 201 columns
 # of a parquet file of 214 MB then take 41 requests and 78 MB in one row group, 68 and 136 MB in four; without what lies
@@ -70,6 +73,12 @@ class GsPath(pathlib.PurePosixPath):
     def file_sizes(self) -> dict[str, int]:
         objects, _ = self._list(delimiter="/")
         return {name: size for name, size in objects.items() if name}
+
+    def file_marks(self) -> dict[str, str]:
+        with _os_errors(self, missing=_NO_BUCKET):
+            prefix = f"{self._name}/" if self._name else ""
+            blobs = self._bucket().list_blobs(prefix=prefix, delimiter="/", retry=_retry())
+            return {blob.name.removeprefix(prefix): str(blob.crc32c) for blob in blobs}
 
     def mkdir(self, *, parents: bool = False, exist_ok: bool = False) -> None:
         """Nothing: a folder is there as soon as something is in it."""
@@ -166,8 +175,8 @@ def replacing(path: AnyPath) -> Iterator[pathlib.Path]:
     temporary name is beside `path`, or in the folder for temporary files where `path` is in a bucket.
     """
     if isinstance(path, GsPath):
-        with tempfile.TemporaryDirectory(prefix="fingerspelling-") as folder:
-            temporary = pathlib.Path(folder) / path.name
+        with temporary_folder() as folder:
+            temporary = folder / path.name
             try:
                 yield temporary
             except OSError as error:
@@ -195,6 +204,22 @@ def remove_leftovers(folder: AnyPath) -> None:
         file.unlink(missing_ok=True)
 
 
+def file_marks(folder: AnyPath, names: Iterable[str]) -> dict[str, str]:
+    """What tells files of one size apart: the SHA-256 of the last 64 KiB of each, or the CRC-32C that a bucket keeps.
+
+    Every column of a parquet file leaves traces there, in its footer. Raises `OSError`.
+    """
+    if isinstance(folder, GsPath):
+        marks = folder.file_marks()
+        return {name: marks[name] for name in names}
+    found = {}
+    for name in names:
+        with (folder / name).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _MARKED_BYTES))
+            found[name] = hashlib.sha256(file.read()).hexdigest()
+    return found
+
+
 def file_sizes(folder: AnyPath) -> dict[str, int]:
     """Bytes of each file in a folder, by name; empty where there is no folder. One request for 1,000 objects."""
     if isinstance(folder, GsPath):
@@ -209,7 +234,10 @@ def file_sizes(folder: AnyPath) -> dict[str, int]:
 
 def cache() -> pathlib.Path:
     """The folder of the copies that `cached` makes. Deleting it costs nothing but the time to copy again."""
-    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "fingerspelling"
+    try:
+        return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "fingerspelling"
+    except RuntimeError:  # somebody without a home
+        return pathlib.Path(tempfile.gettempdir()) / "fingerspelling-cache"
 
 
 def cached(path: AnyPath, sha256: str) -> pathlib.Path:
@@ -221,20 +249,20 @@ def cached(path: AnyPath, sha256: str) -> pathlib.Path:
     if not isinstance(path, GsPath):
         return path
     copy = cache() / sha256
-    if not copy.is_file() or _sha256(copy) != sha256:
+    if not copy.is_file() or sha256_of(copy) != sha256:
         copy.parent.mkdir(parents=True, exist_ok=True)
         with replacing(copy) as temporary:
             path.download(temporary)
-            found = _sha256(temporary)
+            found = sha256_of(temporary)
             if found != sha256:
                 said = f"it is damaged: its SHA-256 is {found}, the manifest says {sha256}: make the directory again"
                 raise OSError(errno.EIO, said, str(path))
     return copy
 
 
-def _sha256(file: pathlib.Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+def sha256_of(path: AnyPath) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 class _Object(io.RawIOBase):

@@ -147,7 +147,7 @@ def read_report(dataset: Dataset, shard: dict[str, Any]) -> ShardReport | None:
     """The report of a shard of the manifest; None where it is missing or damaged."""
     try:
         return ShardReport.from_json(directories.read_json(report_path(dataset.path, shard["shard"])))
-    except (UserError, LookupError, TypeError, ValueError):
+    except (UserError, LookupError, TypeError, ValueError, AttributeError):
         return None
 
 

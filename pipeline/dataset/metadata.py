@@ -86,8 +86,11 @@ def read(data: AnyPath, columns: MetadataColumns, names: Sequence[str] = ()) -> 
 
 
 def _read_bytes(data: AnyPath, name: str) -> bytes:
+    file = data / _path(name, f"metadata of {data}")
+    if file.exists() and not file.is_file():
+        raise UserError(f"{file} is no regular file: expected a CSV file")
     try:
-        return (data / name).read_bytes()
+        return file.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{data} has no {name}: {_expected(data, name)}") from None
     except OSError as error:

@@ -32,13 +32,17 @@ SHARDS, REPORTS = "shards", "reports"
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """A unit of work: `files`, of so many `bytes`, are what it is made from; `fingerprint` says what it must become."""
+    """A unit of work: `files`, of so many `bytes`, are what it is made from; `fingerprint` says what it must become.
+
+    `inputs` tells the files from others of the same sizes; empty where the fingerprint does.
+    """
 
     index: int
     total: int
     fingerprint: str
     files: tuple[str, ...]
     bytes: int
+    inputs: str = ""
 
     def __str__(self) -> str:
         return f"{self.index:05d}-of-{self.total:05d}"
@@ -148,7 +152,7 @@ class ShardReport:
     """What became of a shard: read = written + rejected.
 
     Attributes:
-      fingerprint: of the shard.
+      fingerprint, inputs: of the shard.
       bytes_read: of its input files.
       files: the record files, one a split that has clips, in the order of `splits.SPLITS`.
       clips: what was written, in the order it was met.
@@ -159,6 +163,7 @@ class ShardReport:
 
     shard: str
     fingerprint: str
+    inputs: str
     files: list[RecordFile]
     clips: list[ClipInfo]
     bytes_read: int
@@ -257,6 +262,7 @@ class ShardWriter:
         return ShardReport(
             shard=str(self._shard),
             fingerprint=self._shard.fingerprint,
+            inputs=self._shard.inputs,
             files=files,
             clips=self._written,
             bytes_read=self._shard.bytes,
@@ -268,20 +274,19 @@ class ShardWriter:
 
 
 def finished_report(directory: AnyPath, shard: Shard, sizes: Mapping[str, int] | None = None) -> ShardReport | None:
-    """The report of a shard that is done: same fingerprint, every record file there with its size. Otherwise None.
+    """The report of a shard that is done: same fingerprint and inputs, every record file there with its size. Or None.
 
     Args:
       sizes: bytes of each record file that is there; looked up where None.
     """
     try:
         report = ShardReport.from_json(directories.read_json(shard.report_path(directory)))
-    except (UserError, LookupError, TypeError, ValueError):
+    except (UserError, LookupError, TypeError, ValueError, AttributeError):
         return None
     if sizes is None:
         sizes = storage.file_sizes(directory / SHARDS)
-    complete = report.fingerprint == shard.fingerprint and all(
-        sizes.get(file.name) == file.bytes for file in report.files
-    )
+    same = (report.fingerprint, report.inputs) == (shard.fingerprint, shard.inputs)
+    complete = same and all(sizes.get(file.name) == file.bytes for file in report.files)
     return report if complete else None
 
 

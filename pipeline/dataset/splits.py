@@ -60,7 +60,7 @@ class SplitRule:
         remaining = sorted(
             _distinct([entry for entry in used if entry.sequence_id not in split_of], self.by), key=_stable_order
         )
-        tested = 0 if self.test_signers or self.test_files else _size(self.test_share, everything)
+        tested = 0 if self.test_signers or self.test_files else size_of(self.test_share, everything)
         chosen = dict.fromkeys(remaining[:tested], TEST)
         remaining = remaining[tested:]
         if self.folds > len(remaining):
@@ -74,7 +74,7 @@ class SplitRule:
         elif self.validation_signers or self.validation_files:
             validating = []
         else:
-            validating = remaining[: _size(self.validation_share, everything)]
+            validating = remaining[: size_of(self.validation_share, everything)]
         chosen |= dict.fromkeys(validating, VALIDATION)
         key = _KEY[self.by]
         assigned = {
@@ -105,6 +105,8 @@ class SplitRule:
             if self.fold:
                 raise UserError(f"fold {self.fold} without a number of folds: give both")
             return
+        if not self.fold:
+            raise UserError(f"{self.folds} folds, but not which of them validates: give --fold as well")
         if self.folds < 2 or not 1 <= self.fold <= self.folds:
             raise UserError(f"fold {self.fold} of {self.folds}: expected 2 folds at least, and one of them, from 1 on")
         if self.validation_signers or self.validation_files or self.validation_share:
@@ -142,7 +144,8 @@ def _distinct(entries: Iterable[Entry], unit: str) -> list[int | str]:
     return list(dict.fromkeys(map(_KEY[unit], entries)))
 
 
-def _size(share: float, units: Sequence) -> int:
+def size_of(share: float, units: Sequence) -> int:
+    """How many units a share is of them, rounded up."""
     return math.ceil(share * len(units) - 1e-9)  # 0.07 * 100 is a little more than 7 in floating point
 
 

@@ -109,6 +109,8 @@ def _opened(path: AnyPath, task: Task, columns: Sequence[str] = ()) -> Iterator[
     try:
         with open_file(path) as file:
             yield _Recording(path, layout, shape, file, *_check_schema(path, file.schema_arrow, layout))
+    except MemoryError as error:  # pyarrow's is one of its own kind as well
+        raise MemoryError(f"{path}: {errors.reason(error)}") from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if getattr(error, "errno", None):
             raise UserError(f"cannot read {path}: {errors.reason(error)}") from error

@@ -113,12 +113,16 @@ def open_table(directory: AnyPath, *kinds: directories.Kind) -> tuple[dict[str, 
 
 
 def read(path: AnyPath) -> dict[int, Row]:
-    """Rows by `sequence_id`. Raises `UserError` for what `write` did not write."""
+    """Rows by `sequence_id`. Raises `UserError` for a table that cannot be read."""
     fields = dataclasses.fields(Row)
     convert: dict[Any, Callable[[str], Any]] = {int: int, str: str, bool: lambda text: text == "1"}
     try:
         table = tables.read_rows(path, path.read_bytes(), _COLUMNS)
         rows = (Row(**{field.name: convert[field.type](values[field.name]) for field in fields}) for values, _ in table)
-        return {row.sequence_id: row for row in rows}
+        found: dict[int, Row] = {}
+        for row in rows:
+            if found.setdefault(row.sequence_id, row) is not row:
+                raise ValueError(f"clip {row.sequence_id} is listed twice")
+        return found
     except (OSError, ValueError) as error:
         raise errors.cannot_read(path, error, "delete its directory and score the dataset again") from error

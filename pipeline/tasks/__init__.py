@@ -31,8 +31,8 @@ def check_same(first: Task, where: object, second: Task, other: object) -> None:
     """Raises `UserError` where what is at two places is of different tasks, or of other classes."""
     if first.as_json() != second.as_json():
         raise UserError(
-            f"{where} is of the task {first.name}, {other} of the task {second.name} or of other classes: name two of"
-            " the same task"
+            f"{where} is of the task {first.name}, {other} of the task {second.name} or of other classes: both must be"
+            " of the same task"
         )
 
 
@@ -58,7 +58,7 @@ def from_json(data: Any, where: object) -> Task:
         raise UserError(f"{where}: its task is damaged ({error}): delete its directory and make it again") from error
     if not same:
         raise UserError(
-            f"{where}: its task {task.name} has other points or classes than this program's: delete its directory and"
-            " make it again"
+            f"{where}: its task {task.name} has other points, classes or columns than this program's: delete its"
+            " directory and make it again"
         )
     return task

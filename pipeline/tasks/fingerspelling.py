@@ -5,12 +5,11 @@ is the space.
 """
 
 import dataclasses
-import json
 from collections.abc import Iterable
 
 import numpy as np
 
-from pipeline.common import errors
+from pipeline.common import directories, errors
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
 from pipeline.tasks import body
@@ -60,7 +59,7 @@ class Fingerspelling(Task):
         file = data / CHARACTER_MAP
         if file.exists():
             try:
-                characters = json.loads(file.read_text(encoding="utf-8"))
+                characters = directories.parse_json(file.read_bytes())
             except (OSError, ValueError) as error:
                 raise UserError(
                     f"cannot read {file} ({errors.reason(error)}): download it again, or delete it"

@@ -88,7 +88,7 @@ class ExportContract:
       columns: what the numbers of an input frame are called, in order: `selected_columns` of inference_args.json.
       index: (P, D) where each coordinate of each point stands in a frame of the input.
       filler: of an answer with a row for each class that is recognized, the class of its only row where none is. None
-        where the answer is one vector of all classes.
+        where the answer is one vector of all classes. No label may be this class alone.
       max_mb: the largest file, in millions of bytes.
       max_hours, test_clips: for recognizing so many clips on one CPU.
     """
@@ -201,11 +201,13 @@ class Task(abc.ABC):
         """Whether the clip can hold its label: the base model is not trained on the others."""
 
     def as_json(self) -> dict[str, Any]:
-        """What makes the same task again, and tells it from others: the name, the parameters, points and classes."""
+        """What makes the same task again, and tells it from others: name, parameters, points, classes, contract."""
+        contract = {"columns": list(self.contract.columns), "index": self.contract.index.tolist()}
         return {
             "name": self.name,
             "parameters": dataclasses.asdict(self),
             "points": list(self.points.names),
             "axes": self.points.axes,
             "classes": list(self.classes),
+            "contract": contract | {"filler": self.contract.filler},
         }

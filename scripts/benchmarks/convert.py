@@ -79,7 +79,7 @@ def as_a_notebook(data: pathlib.Path, output: pathlib.Path) -> None:
 
 
 def shard_function(data: pathlib.Path, output: pathlib.Path) -> None:
-    """What a Beam worker does for a shard: `pipeline.conversion.ConvertShard`, statistics included."""
+    """What a Beam worker does for a shard: `pipeline.beam.conversion.ConvertShard`, statistics included."""
     table = metadata.read(data, TASK.metadata)
     files = tuple(sorted(table.by_path))
     shard = sharding.Shard(0, 1, "benchmark", files, sum((data / file).stat().st_size for file in files))

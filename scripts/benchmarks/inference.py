@@ -17,7 +17,6 @@ import multiprocessing
 import os
 import pathlib
 import platform
-import tempfile
 import time
 from typing import Any
 
@@ -31,7 +30,9 @@ from inference.tflite import checks, conversion
 from inference.tflite.conversion import WEIGHTS
 from pipeline.common import arguments, directories, errors
 from pipeline.common.peak_memory import peak_memory
+from pipeline.common.temporary import temporary_folder
 from pipeline.dataset.dataset import Dataset
+from pipeline.dataset.features import num_features
 from pipeline.scores import display
 from pipeline.tasks.fingerspelling import Fingerspelling
 from training.config import PRESETS
@@ -86,7 +87,8 @@ def make_models(directory: pathlib.Path) -> list[str]:
     from training.network.model import Model
 
     keras.utils.set_random_seed(0)
-    model = Model(PRESETS["final"], TASK, np.zeros(600, np.float32), np.ones(600, np.float32))
+    size = num_features(TASK.points)
+    model = Model(PRESETS["final"], TASK, np.zeros(size, np.float32), np.ones(size, np.float32))
     model.build()
     names = [PUBLISHED, *WEIGHTS]
     for name in names:
@@ -150,8 +152,7 @@ def score_changes(trained: Run, dataset: Dataset, clips: int) -> dict[str, dict[
     expected = predict(model, Corpus.of_clips(chosen, trained.task), max_frames=data.max_frames)
     changes = {}
     for name in WEIGHTS:
-        with tempfile.TemporaryDirectory(prefix="fingerspelling-") as folder:
-            directory = pathlib.Path(folder)
+        with temporary_folder() as directory:
             conversion.convert(model, data.max_frames, directory, weights=name)
             recognizer = Recognizer(directory)
             found = [recognizer.answer(each.landmarks) for each in chosen]

@@ -28,6 +28,7 @@ from rich.table import Column, Table
 from pipeline.common import arguments, directories, errors
 from pipeline.common.errors import UserError
 from pipeline.dataset.clips import Clip
+from pipeline.dataset.features import num_features
 from pipeline.synthesis.plan import make_landmarks, plan_clips
 from pipeline.synthesis.signers import make_signers
 from pipeline.synthesis.tracker import POINT_COLUMNS
@@ -37,7 +38,7 @@ from training import devices
 from training.network.encoders import EncoderSettings, Published
 
 TASK = Fingerspelling()
-MEAN, STD = np.zeros(600, np.float32), np.ones(600, np.float32)
+MEAN, STD = np.zeros(num_features(TASK.points), np.float32), np.ones(num_features(TASK.points), np.float32)
 TINY = Published(width=8, blocks=1, heads=2)
 SIGNERS = 50
 OURS = "ours: bucketed"
@@ -343,9 +344,9 @@ def main() -> None:
     parser.add_argument("--output", type=arguments.path, required=True, help="directory for report.json")
     parser.add_argument("--quick", action="store_true", help="a few clips and a small network: to see that it works")
     parser.add_argument("--model-only", action="store_true", help="only training steps, under JAX, on random input")
-    parser.add_argument("--preset", choices=cfg.PRESETS, default="base", help="of --model-only (default: base)")
+    parser.add_argument("--preset", choices=cfg.PRESETS, default="base", help="of --model-only")
     parser.add_argument("--batch-size", type=arguments.positive, help="of --model-only (default: the preset's)")
-    parser.add_argument("--steps", type=arguments.positive, default=20, help="of --model-only (default: 20)")
+    parser.add_argument("--steps", type=arguments.positive, default=20, help="of --model-only")
     precisions = ("float32", "bfloat16", "float16")
     parser.add_argument("--precision", choices=precisions, default="float32", help="of --model-only")
     parser.add_argument("--peak-tflops", type=float, help="of the accelerator, as its data sheet says")

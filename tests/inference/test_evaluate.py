@@ -79,5 +79,5 @@ def test_a_damaged_model_is_refused(copy, toy_dataset, command, tmp_path, damage
 def test_a_model_of_another_task(copy, toy_dataset, command, tmp_path):
     manifest = json.loads((copy / "manifest.json").read_text())
     directories.write_json(copy / "manifest.json", manifest | {"task": manifest["task"] | {"classes": ["a", "b"]}})
-    with pytest.raises(UserError, match="its task fingerspelling has other points or classes"):
+    with pytest.raises(UserError, match="its task fingerspelling has other points, classes or columns"):
         command(evaluate, "--model", copy, "--dataset", toy_dataset, "--output", tmp_path / "evaluation")

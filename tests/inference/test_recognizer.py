@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from inference.recognizer import ARGUMENTS, MODEL, RECOGNIZE, SERVING, Recognizer, columns
+from pipeline.common import directories
 from pipeline.common.errors import UserError
 from pipeline.tasks.fingerspelling import COLUMNS, Fingerspelling
 
@@ -223,7 +224,7 @@ def test_another_file_than_was_exported(copy, damage):
 def test_a_file_that_litert_cannot_read(copy, content):
     (copy / MODEL).write_bytes(content)
     arguments = json.loads((copy / ARGUMENTS).read_text())
-    (copy / ARGUMENTS).write_text(json.dumps(arguments | {"model_sha256": hashlib.sha256(content).hexdigest()}))
+    directories.write_json(copy / ARGUMENTS, arguments | {"model_sha256": hashlib.sha256(content).hexdigest()})
     refused(copy, "cannot read")
 
 
@@ -244,10 +245,10 @@ def test_arguments_that_are_none(copy, text):
     [
         ({"task": None}, "its task is damaged"),
         ({"task": TASK.as_json() | {"name": "fingerspeling"}}, "did you mean fingerspelling"),
-        ({"task": TASK.as_json() | {"classes": ["a", "b"]}}, "has other points or classes than this program's"),
+        ({"task": TASK.as_json() | {"classes": ["a", "b"]}}, "has other points, classes or columns"),
     ],
 )
 def test_arguments_of_another_program(copy, changes, message):
     arguments = json.loads((copy / ARGUMENTS).read_text()) | changes
-    (copy / ARGUMENTS).write_text(json.dumps(arguments))
+    directories.write_json(copy / ARGUMENTS, arguments)
     refused(copy, message)

@@ -122,6 +122,11 @@ class Spoiler:
         path.unlink(missing_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
 
+    def written(self, path: pathlib.Path, kind: str, version: int) -> None:
+        """As a request of this kind, of this version."""
+        path.parent.mkdir(exist_ok=True)
+        directories.write_json(path, {"kind": kind, "schema_version": version, "settings": {}})
+
     def sealed(self, path: pathlib.Path) -> None:
         """Its manifest describes the files as they are now."""
         files = json.loads((path / "manifest.json").read_text())["files"]
@@ -130,12 +135,15 @@ class Spoiler:
     def says(self, path: pathlib.Path, changes: dict[str, Any]) -> None:
         """A JSON file has other values; None removes."""
         data = json.loads(path.read_text()) | changes
-        self.holds(path, json.dumps({name: value for name, value in data.items() if value is not None}))
+        path.unlink(missing_ok=True)
+        directories.write_json(path, {name: value for name, value in data.items() if value is not None})
 
     def replaced(self, path: pathlib.Path, old: str, new: str) -> None:
         text = path.read_text()
         assert old in text
         self.holds(path, text.replace(old, new))
+        if path.suffix == ".json":  # as if it had been written so
+            directories.write_json(path, json.loads(path.read_text()))
 
     def task(self, path: pathlib.Path, name: str) -> None:
         """A JSON file tells of another task."""

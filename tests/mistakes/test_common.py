@@ -8,6 +8,7 @@ import pytest
 
 from pipeline import tasks
 from pipeline.beam import job  # noqa: F401  # slow to import: not within a test
+from pipeline.common import directories
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +121,7 @@ DAMAGES = {
 
 # Mistakes with the output: what is spoiled, what is given in the output's place, and what is said.
 REQUEST, SOMETHING = "o/request.json", ("holds", "o/something", "")
-BEFORE = '{"kind": "KIND", "schema_version": 3, "settings": {}}'
+BEFORE = ("written", REQUEST, "KIND", directories.SCHEMA_VERSION)
 WRONG_OUTPUTS = {
     "a link to nowhere": (("links_nowhere", "o"), "o", "o is a link to gone, which is not there: choose another"),
     "a file": (("holds", "o", ""), "o", "o is a file, not a directory: choose another"),
@@ -128,12 +129,8 @@ WRONG_OUTPUTS = {
     "something else": (("holds", "site/thesis.txt", ""), "site", "site already holds something else: choose an empty"),
     "the folder of data": (None, "data", "data already holds something else: choose an empty or new"),
     "another kind": (None, "OTHER", "OTHER holds a OTHER, not a...: choose another"),
-    "other settings": ([("holds", REQUEST, BEFORE), SOMETHING], "o", "o holds a...other settings...delete it first"),
-    "another version": (
-        [("holds", REQUEST, BEFORE.replace("3", "1")), SOMETHING],
-        "o",
-        "o holds a...version 1...choose",
-    ),
+    "other settings": ([BEFORE, SOMETHING], "o", "o holds a...other settings...delete it first"),
+    "another version": ([(*BEFORE[:3], 1), SOMETHING], "o", "o holds a...version 1...choose"),
     "a damaged request": (("holds", REQUEST, "{"), "o", "read o/request.json...o is damaged, delete it"),
     "no permission": (("cannot_be_written", REQUEST, errno.EACCES), "o", "to o: Permission denied: get access"),
     "read-only": (("cannot_be_written", REQUEST, errno.EROFS), "o", "to o: Read-only file system: get access"),
@@ -250,5 +247,5 @@ def test_a_misspelt_task(refused, command):
 def test_a_data_set_of_another_task(refused, monkeypatch, command):
     toy = type("Toy", (tasks.TASKS[tasks.DEFAULT],), {"name": "toy"})
     monkeypatch.setitem(tasks.TASKS, "toy", toy)
-    said = "dataset of the task toy or of other classes: name two of the same task"
+    said = "dataset of the task toy or of other classes: both must be of the same task"
     refused(command, ("task", "dataset/manifest.json", "toy"), COMMANDS[command].words, said, begins=False)

@@ -9,7 +9,7 @@ GOOD = "--run run --dataset dataset --output o"
 
 MISTAKES = {
     "a size with a unit": (None, f"{GOOD} --max-size-mb 40MB", "argument --max-size-mb: '40MB' is not a number"),
-    "a gain": (None, f"{GOOD} --max-score-loss -1", "argument --max-score-loss: '-1' is not a number above 0"),
+    "a gain": (None, f"{GOOD} --max-score-loss -1", "argument --max-score-loss: '-1' is not a share"),
     "another network": (None, GOOD, "run/best-0001.npz holds another model...delete run and train it again"),
 }
 

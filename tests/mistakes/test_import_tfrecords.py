@@ -19,7 +19,7 @@ MISTAKES = {
     "no records": (("holds", "site/index.html", ""), "--records site --data data --output o", "site lacks 1.tfrecord"),
     "a file cut short": (("cut", FILE), GOOD, f"{FILE} is damaged...Download it again...{REST}"),
     "not compressed": (("edited", FILE, not_compressed), GOOD, f"{FILE} is damaged at record 0...Download it again"),
-    "no permission": (("cannot_be_read", FILE), GOOD, f"cannot read {FILE}: Permission denied: get access...{REST}"),
+    "no permission": (("cannot_be_read", FILE), GOOD, f"cannot read {FILE}: Permission denied: get access"),
     # What they hold.
     "records of this program": (("is_copy_of", FILE, OURS), GOOD, f"{FILE}, record 1...published solution"),
     "records of another file": (("is_copy_of", FILE, "1.tfrecord"), GOOD, f"{FILE}, record 1...take the metadata that"),

@@ -14,6 +14,7 @@ from pipeline.beam import transform
 from pipeline.beam.runners import Runner
 from pipeline.common import directories, errors
 from pipeline.common.errors import UserError
+from pipeline.dataset import sharding
 
 ROOT = pathlib.Path(__file__).parents[2]
 REQUEST = directories.Request("dataset", {"files": {"a": 1, "b": 1}, "shards": [["a"], ["b"]]})
@@ -103,8 +104,9 @@ output = pathlib.Path("o")
 def make():
     directories.prepare(output, request)
     os.chdir(output)
+    shards = sharding.shards_of(request)
     transform.make_shards(
-        Waits(), request, directory=pathlib.Path(), runner=Runner(workers=2), clips=2, title="testing"
+        Waits(), request, shards, directory=pathlib.Path(), runner=Runner(workers=2), clips=2, title="testing"
     )
 
 errors.run(make)
@@ -130,8 +132,8 @@ class Raises:
 
 def make(output, make_shard, *, workers):
     directories.prepare(output, REQUEST)
-    runner = Runner(workers=workers)
-    transform.make_shards(make_shard, REQUEST, directory=output, runner=runner, clips=2, title="testing")
+    runner, shards = Runner(workers=workers), sharding.shards_of(REQUEST)
+    transform.make_shards(make_shard, REQUEST, shards, directory=output, runner=runner, clips=2, title="testing")
 
 
 def test_ctrl_c_with_one_worker(place, capsys):

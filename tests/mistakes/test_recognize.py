@@ -18,7 +18,7 @@ MISTAKES = {
     "the folder of the data": (None, "data --model export", f"data holds no parquet file...did you mean {FOLDER}?"),
     "the file of the model": (None, f"{FILE} --model export/model.tflite", "export/model...did you mean export?"),
     "no model in it": (("removed", "export/model.tflite"), GOOD, "export...lacks model.tflite"),
-    "columns cut short": (("cut", "export/inference_args.json"), GOOD, f"cannot read export...{AGAIN}"),
+    "columns cut short": (("cut", "export/inference_args.json"), GOOD, "export/inference_args.json...make it again"),
     "no such task": (("task", "export/inference_args.json", "toy"), GOOD, "export/inference_args.json...no task 'toy'"),
     "a web page": (("holds", "export/model.tflite", "<!DOCTYPE html>" * 99), GOOD, f"export holds a...{AGAIN}"),
     "too many threads": (None, f"{GOOD} --threads 9000000000", f"cannot read export...{AGAIN}"),

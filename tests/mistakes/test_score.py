@@ -10,7 +10,7 @@ ELSEWHERE = [FOLD, COPY, CHANGED, ("fold", "run", 2, 2)]
 
 MISTAKES = {
     "the run of one fold": (("fold", "run", 2, 3), GOOD, "--run: name the run of each of 3 folds once"),
-    "runs without folds": (None, f"--run run {GOOD}", "did not leave out folds of one division"),
+    "runs without folds": (None, f"--run run {GOOD}", "run left out no fold: name it alone"),
     "the same fold twice": ([FOLD, COPY], BOTH, "--run: name the run of each of 2 folds once"),
     "folds of two divisions": ([FOLD, COPY, ("fold", "run", 2, 3)], BOTH, "other and run did not leave...data.folds"),
     "folds of another dataset": (ELSEWHERE, BOTH, "other was trained on another dataset than dataset...score the"),

@@ -27,7 +27,7 @@ def test_mistakes(refused, name):
 
 ONE_CLIP = "path,sequence_id,participant_id,phrase\ntrain_landmarks/1.parquet,7,1,abc\n"
 FILES = {
-    "a file that is not there": (("removed", FILE), f"cannot read {FILE}...No such file...: {NOTHING}"),
+    "a file that is not there": (("removed", FILE), f"cannot read {FILE}: No such file"),
     "a file cut short": (("cut", FILE), f"cannot read {FILE}...ownload it again: {NOTHING}"),
     "other clips": (("holds", "data/train.csv", ONE_CLIP), f"nothing to check it on...{FILE}: {NOTHING}"),
     "no space": (("cannot_be_written", "o/submission.zip"), "o/submission.zip: No space left on device: make room"),

@@ -337,7 +337,7 @@ def test_infinite_values_are_counted_and_missing(kaggle_data, recording, convert
         (["--metadata", "train.csv,train.csv"], "two have the same name"),
         (["--signers", "9"], "no signer 9 in the data"),
         (["--test-files", "9.parquet"], r"no file 9\.parquet in the data, which has train_landmarks/1\.parquet"),
-        (["--folds", "3"], "fold 0 of 3"),
+        (["--folds", "3"], "3 folds, but not which of them validates"),
         (["--fold", "3"], "fold 3 without a number of folds"),
         (["--task", "fingerspeling"], r"no task 'fingerspeling' \(did you mean fingerspelling\?\)"),
     ],

@@ -6,6 +6,7 @@ import pytest
 from pipeline import inspect
 from pipeline.beam import conversion
 from pipeline.beam.runners import Runner
+from pipeline.common import directories
 from pipeline.common.errors import UserError
 from pipeline.dataset.dataset import Dataset
 from pipeline.dataset.splits import SplitRule
@@ -114,6 +115,6 @@ def test_other_directories(path, said, tmp_path):
 def test_a_data_set_that_is_damaged_or_of_an_earlier_version(path, said, changes, message):
     manifest = json.loads((path / "manifest.json").read_text()) | changes
     kept = {name: value for name, value in manifest.items() if value is not None}
-    (path / "manifest.json").write_text(json.dumps(kept))
+    directories.write_json(path / "manifest.json", kept)
     with pytest.raises(UserError, match=message):
         said(path)

@@ -46,7 +46,7 @@ def better(tmp_path):
 def test_a_table(scores, command, capsys, tmp_path):
     command(report, scores, "--json", tmp_path / "report.json")
     shown = capsys.readouterr().out
-    found = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    found = directories.read_json(tmp_path / "report.json")
     rows = score_table.read(scores / score_table.FILE_NAME)
     assert found == json.loads(json.dumps(analysis.report((rows[i] for i in range(4)), TASK)))
     assert len(shown.splitlines()) < 25

@@ -65,7 +65,7 @@ def installs(extra):
     ],
 )
 def test_installs_once_then_trains(launch, script, options, extra, device):
-    train = f"python -m training.train --device {device} --dataset gs://B/d --preset base"
+    train = f"python -P -m training.train --device {device} --dataset gs://B/d --preset base"
     words = ["--dataset", "gs://B/d", "--preset", "base"]
     assert launch(script, *words, **options) == [installs(extra), train]
     assert launch(script, *words, **options) == [train]
@@ -73,9 +73,9 @@ def test_installs_once_then_trains(launch, script, options, extra, device):
 
 @pytest.mark.parametrize("python", [{}, {"PYTHON": "python3.99"}])
 def test_the_environment_is_made_by_the_python_that_is_named(launch, python):
-    doctor = "python -m scripts.doctor"
+    doctor = "python -P -m scripts.doctor"
     assert launch("doctor", **python) == [doctor]  # installs nothing
-    run = "python -m scripts.run_pipeline --data DATA"
+    run = "python -P -m scripts.run_pipeline --data DATA"
     install = installs("beam,train-cpu,inference,plot,test").replace(",cloud]", "]")
     assert launch("run_pipeline", "--data", "DATA", **python) == [install, run]
     assert launch("run_pipeline", "--data", "DATA") == [run]

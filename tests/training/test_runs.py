@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipeline.common import directories
 from pipeline.common.errors import UserError
 from pipeline.dataset.dataset import STATISTICS, Dataset
 from training import config as cfg
@@ -92,7 +93,7 @@ def test_a_manifest_with_no_configuration(run, change, message):
     manifest = json.loads((run / "manifest.json").read_text())
     config = manifest["settings"]["config"] | change
     manifest["settings"]["config"] = {name: value for name, value in config.items() if value is not None}
-    (run / "manifest.json").write_text(json.dumps(manifest))
+    directories.write_json(run / "manifest.json", manifest)
     with pytest.raises(UserError, match=message) as raised:
         Run.open(run)
     assert "\n" not in str(raised.value)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import math
 from collections.abc import Iterator, Mapping
 
 from pipeline.common.errors import UserError
@@ -74,7 +73,7 @@ class Holdout:
         else:
             words = "other signers, held out from training"
             signers = sorted({each.signer for each in clips}, key=_rank)
-            aside = set(signers[: math.ceil(data.validation_share * len(signers))])
+            aside = set(signers[: splits.size_of(data.validation_share, signers)])
             held_out = [each for each in clips if each.signer in aside]
         validation = _ids(held_out)
         return cls(_ids(clips) - validation, TRAIN, validation, words)

@@ -30,7 +30,8 @@ class Features(keras.layers.Layer):
         self.mean = np.asarray(mean, np.float32)
         self.std = np.asarray(std, np.float32)
         # Only of points of two hands in a picture.
-        self.hand_shape = hand_shape and points.hands is not None and points.mirror is not None
+        in_picture = points.axes == "xy" and points.mirror is not None
+        self.hand_shape = hand_shape and points.hands is not None and in_picture
         self._hand = points.groups[points.hands[0]] if points.hands else slice(0, 0)
         self._num_features = num_features(points)
         self._num_shape_features = (self._hand.stop - self._hand.start) * points.shape[1] if self.hand_shape else 0

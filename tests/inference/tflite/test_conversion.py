@@ -14,6 +14,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from inference.recognizer import ARGUMENTS, MODEL, RECOGNIZE, SERVING, Recognizer, columns
 from inference.tflite import conversion
+from pipeline.common import directories
 from pipeline.dataset.dataset import Dataset
 from pipeline.tasks.fingerspelling import COLUMNS, Fingerspelling
 from training.config import PRESETS
@@ -71,7 +72,7 @@ def test_signatures(interpreter):
 
 
 def test_arguments(toy_model):
-    arguments = json.loads((toy_model / ARGUMENTS).read_text())
+    arguments = directories.read_json(toy_model / ARGUMENTS)
     model_sha256 = hashlib.sha256((toy_model / MODEL).read_bytes()).hexdigest()
     assert arguments == {"selected_columns": list(COLUMNS), "task": TASK.as_json(), "model_sha256": model_sha256}
 

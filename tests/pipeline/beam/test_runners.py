@@ -51,7 +51,7 @@ def test_this_machine_is_the_default(monkeypatch):
 
 
 def test_options_that_do_not_fit(monkeypatch):
-    with pytest.raises(UserError, match="--dask-address says nothing to --runner local: add --runner dask"):
+    with pytest.raises(UserError, match="--dask-address has no meaning with --runner local: add --runner dask"):
         from_arguments(monkeypatch, "--dask-address", "tcp://a:1")
     with pytest.raises(
         UserError, match=r"^out is on this machine, which Dataflow's workers cannot reach: name a gs://"
@@ -156,7 +156,13 @@ def test_dask_spreads_the_shards_over_its_workers(tmp_path, dask_address):
     directories.prepare(tmp_path, request)
     runner = Runner(DASK, dask_address=dask_address)
     reports = transform.make_shards(
-        Meet(tmp_path), request, directory=tmp_path, runner=runner, clips=0, title="testing"
+        Meet(tmp_path),
+        request,
+        sharding.shards_of(request),
+        directory=tmp_path,
+        runner=runner,
+        clips=0,
+        title="testing",
     )
     assert len(reports) == len(names)
     processes = {int(path.name) for path in (tmp_path / "met").iterdir()}

@@ -44,7 +44,9 @@ class MakeEmpty:
 def make(make_shard, directory, workers=1):
     directories.prepare(directory, REQUEST)
     runner = Runner(workers=workers)
-    return transform.make_shards(make_shard, REQUEST, directory=directory, runner=runner, clips=0, title="testing")
+    return transform.make_shards(
+        make_shard, REQUEST, sharding.shards_of(REQUEST), directory=directory, runner=runner, clips=0, title="testing"
+    )
 
 
 @pytest.mark.parametrize("workers", [1, 2])

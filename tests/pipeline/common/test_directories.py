@@ -81,7 +81,7 @@ def test_manifests_that_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"is a thing; expected an other, which another\.command makes"):
         directories.read_manifest(tmp_path, OTHER)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    directories.write_json(tmp_path / "manifest.json", manifest)
     with pytest.raises(UserError, match=r"manifest\.json lacks size, weight: delete .* and make it again"):
         directories.read_manifest(tmp_path, THING, needed=["size", "weight"])
     for text in ("", "{", "[1]", "\xff"):
@@ -97,7 +97,7 @@ def test_directories_of_another_version_are_one_clear_line(tmp_path, version):
     directories.complete(tmp_path, REQUEST, {})
     for name in ("manifest.json", "request.json"):
         data = json.loads((tmp_path / name).read_text())
-        (tmp_path / name).write_text(json.dumps(data | {"schema_version": version}))
+        directories.write_json(tmp_path / name, data | {"schema_version": version})
     said = rf"a thing of another version of this program \(schema version {version}, this one has 3\)"
     for kind in (THING, None):
         with pytest.raises(UserError, match=rf"^{tmp_path} is {said}: delete it and make it again$"):

@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 
+from pipeline.common import directories
 from pipeline.common.errors import UserError
 from pipeline.dataset import records
 from pipeline.dataset.dataset import Dataset
@@ -23,7 +24,7 @@ def found(make_dataset, clip):
 
 def edit(path, **changes):
     manifest = json.loads((path / "manifest.json").read_text())
-    (path / "manifest.json").write_text(json.dumps(manifest | changes))
+    directories.write_json(path / "manifest.json", manifest | changes)
 
 
 def test_what_was_written_is_read(found, clip):
@@ -74,7 +75,7 @@ def test_a_report_of_another_shard(found):
 def test_an_unfinished_or_foreign_directory_is_refused(found, tmp_path):
     path, manifest = found.path, (found.path / "manifest.json").read_text()
     for changes, message in (
-        ({"task": found.manifest["task"] | {"points": []}}, "its task fingerspelling has other points or classes"),
+        ({"task": found.manifest["task"] | {"points": []}}, "its task fingerspelling has other points"),
         ({"task": "fingerspelling"}, r"^\S*manifest\.json: its task is damaged"),
         ({"kind": "score table"}, r"is a score table; expected a dataset, which pipeline\.convert makes"),
         ({"schema_version": 1}, r"is a dataset of another version .*\(schema version 1, .*: delete it and make it"),

@@ -156,7 +156,7 @@ def test_a_subset_of_signers_is_all_there_is():
         (SplitRule(validation_share=math.nan), "validation share is nan"),
         (SplitRule(by="phrase"), "split by signer, file, clip, not by 'phrase'"),
         (SplitRule(fold=1), "fold 1 without a number of folds"),
-        (SplitRule(folds=3), "fold 0 of 3: expected 2 folds at least, and one of them"),
+        (SplitRule(folds=3), "3 folds, but not which of them validates"),
         (SplitRule(folds=3, fold=4), "fold 4 of 3"),
         (SplitRule(folds=1, fold=1), "fold 1 of 1"),
         (SplitRule(folds=3, fold=1), "3 folds of 2 signers: each needs one at least; lower --folds, set fewer aside"),

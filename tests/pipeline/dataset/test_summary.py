@@ -38,7 +38,7 @@ def report(clips, rejected=(), shard="00000-of-00001"):
             files.append(RecordFile(f"{split}-{shard}.tfrecord.gz", split, len(of_split), 100, str(content), "0" * 64))
     rejected = [{"sequence_id": i, "reason": reason} for i, reason in rejected]
     read = len(clips) + len(rejected)
-    return ShardReport(shard, "f", files, list(clips), 1000, read, rejected, 2, Moments.none(600))
+    return ShardReport(shard, "f", "", files, list(clips), 1000, read, rejected, 2, Moments.none(600))
 
 
 def fold(*reports):

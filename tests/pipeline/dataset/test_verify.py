@@ -84,7 +84,7 @@ def test_a_whole_file_of_something_else_is_found(found):
 
 def edit(path, **changes):
     data = json.loads(path.read_text())
-    path.write_text(json.dumps(data | changes))
+    directories.write_json(path, data | changes)
 
 
 def other_statistics(path):
@@ -128,5 +128,5 @@ def test_another_hash_in_the_manifest_is_found(found):
         changed = json.loads(json.dumps(manifest))
         file = changed["shards"][1]["files"][0]
         file[name] = {"clips": 9, "bytes": 9, "name": "test-00001-of-00002.tfrecord.gz"}.get(name, "0" * 64)
-        (found.path / "manifest.json").write_text(json.dumps(changed))
+        directories.write_json(found.path / "manifest.json", changed)
         assert problems(found)

@@ -71,7 +71,7 @@ def test_a_task_that_does_not_exist():
 def test_other_classes_or_points(change):
     data = copy.deepcopy(TASK.as_json())
     change(data)
-    message = r"^a/manifest\.json: its task fingerspelling has other points or classes than this program's: delete"
+    message = r"^a/manifest\.json: its task fingerspelling has other points, classes or columns than"
     with pytest.raises(UserError, match=message):
         tasks.from_json(data, "a/manifest.json")
 
@@ -95,5 +95,5 @@ def test_parameters_survive_json(monkeypatch):
     assert (data["parameters"], data["classes"]) == ({"signs": ["yes", "no"]}, ["yes", "no"])
     found = tasks.from_json(data, "manifest.json")
     assert (found, hash(found)) == (task, hash(task))
-    with pytest.raises(UserError, match="its task signs has other points or classes"):
+    with pytest.raises(UserError, match="its task signs has other points, classes or columns"):
         tasks.from_json(data | {"classes": ["no", "yes"]}, "manifest.json")
