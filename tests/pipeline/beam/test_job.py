@@ -51,7 +51,7 @@ def test_from_input_files_to_a_complete_data_set(tmp_path, clip):
     assert Dataset.open(tmp_path).manifest == manifest
     assert (manifest["read"], manifest["written"], manifest["rejected"]) == (3, 1, {"empty_label": 2})
     assert (manifest["task"], manifest["more"], manifest["rejected_file"]) == (TASK.as_json(), 2, "dropped.jsonl")
-    assert {"python", "numpy", "pyarrow", "isal"} == manifest["versions"].keys()
+    assert {"python", "google.protobuf", "numpy", "pyarrow", "isal"} == manifest["versions"].keys()
     assert len((tmp_path / "dropped.jsonl").read_text().splitlines()) == 2
     assert make(tmp_path, clip) is None
 
