@@ -15,7 +15,7 @@ from inference import latency
 from inference.recognizer import MODEL, Recognizer, read_manifest
 from pipeline import tasks
 from pipeline.common import directories, native_output
-from pipeline.common.arguments import Parser, path, positive
+from pipeline.common.arguments import Parser, path, threads
 from pipeline.common.errors import UserError, run
 from pipeline.common.progress import track
 from pipeline.dataset.dataset import Dataset
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--dataset", type=path, required=True, help="dataset to evaluate on")
     parser.add_argument("--split", choices=SPLITS, default=TEST, help="its split")
     parser.add_argument("--output", type=path, required=True, help="directory for the result: new, or unfinished")
-    parser.add_argument("--threads", type=positive, default=1, help="threads for one clip")
+    parser.add_argument("--threads", type=threads, default=1, help="threads for one clip")
     evaluate(parser.parse_args())
 
 

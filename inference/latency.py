@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pipeline.common.arguments import Parser, above_zero, positive
+from pipeline.common.arguments import Parser, above_zero, threads
 from pipeline.tasks.task import Task
 
 PERCENTILES = (50, 90, 95, 99)
@@ -42,7 +42,7 @@ class Limits:
 
 def add_options(parser: Parser) -> None:
     """The options of limits, and the threads that latency is measured with."""
-    parser.add_argument("--threads", type=positive, default=1, help="threads for one clip where time is measured")
+    parser.add_argument("--threads", type=threads, default=1, help="threads for one clip where time is measured")
     parser.add_argument("--max-latency-ms", type=above_zero, metavar="MS", help="most milliseconds for a clip")
     said = "what must keep to --max-latency-ms: the mean, or a percentile, over the dataset's lengths"
     parser.add_argument("--latency", choices=STATISTICS, default="mean", help=said)

@@ -12,7 +12,7 @@ import json
 
 from inference.recognizer import Prediction, Recognizer
 from pipeline.common import native_output
-from pipeline.common.arguments import Parser, path, positive
+from pipeline.common.arguments import Parser, path, threads
 from pipeline.common.errors import UserError, run
 from pipeline.dataset import wide
 
@@ -21,7 +21,7 @@ def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("input", type=path, help="parquet file, or a folder of them")
     parser.add_argument("--model", type=path, required=True, help="directory made by inference.export")
-    parser.add_argument("--threads", type=positive, default=1, help="threads for one clip")
+    parser.add_argument("--threads", type=threads, default=1, help="threads for one clip")
     parser.add_argument("--json", action="store_true", help="print each line as a JSON object")
     arguments = parser.parse_args()
     files = wide.parquet_files(arguments.input)

@@ -37,6 +37,7 @@ from pipeline.synthesis.signers import Signer, make_signers
 from pipeline.synthesis.tracker import POINT_COLUMNS
 from pipeline.tasks.fingerspelling import CHARACTER_MAP, CHARACTER_TO_INDEX, Fingerspelling
 
+MOST_CLIPS = 1 << 31  # there are no more ids
 KIND = directories.Kind("sample set", made_by="pipeline.synthesize")
 # Raise it when the same arguments give other data than before.
 GENERATOR_VERSION = 1
@@ -52,8 +53,8 @@ def synthesize(
     Raises:
       UserError: arguments that make no sense, or `output` holds something else or cannot be written.
     """
-    if clips < 1:
-        raise UserError(f"{clips} clips: expected at least 1")
+    if not 1 <= clips <= MOST_CLIPS:
+        raise UserError(f"{clips} clips: expected at least 1, and at most {MOST_CLIPS}")
     for count, things in ((signers, "signers"), (files, "files")):
         if not 1 <= count <= clips:
             raise UserError(f"{count} {things} for {clips} clips: expected between 1 and {clips}")
@@ -109,8 +110,9 @@ def _write_landmarks(
     """Writes one parquet file of whole clips, a few of them in memory at a time."""
     with (
         storage.replacing(path) as temporary,
+        temporary.open("wb") as file,
         pq.ParquetWriter(
-            temporary,
+            file,
             schema(),
             compression="zstd",
             compression_level=1,

@@ -23,7 +23,7 @@ from rich.text import Text
 from inference import recognizer
 from pipeline import tasks
 from pipeline.common import directories, storage
-from pipeline.common.arguments import Parser, command, path, positive
+from pipeline.common.arguments import Parser, as_word, command, path, positive
 from pipeline.common.errors import UserError, run
 from pipeline.common.processes import call, check_status
 from pipeline.common.progress import console
@@ -125,7 +125,7 @@ class Stage:
 def stages(arguments: argparse.Namespace) -> list[Stage]:
     """The commands, in order; each reads the directories of those before it."""
     base, final, weights = PRESETS[arguments.preset]
-    made = {name: str(arguments.output / name) for name in (DATASET, "scores", FILTERED, "final", "model")}
+    made = {name: as_word(arguments.output / name) for name in (DATASET, "scores", FILTERED, "final", "model")}
     changes = [word for change in arguments.set for word in ("--set", change)]
     test_signers = ",".join(map(str, arguments.test_signers))
     test = ["--test-signers", test_signers] if test_signers else []
@@ -139,9 +139,11 @@ def stages(arguments: argparse.Namespace) -> list[Stage]:
             left_out = [f"data.folds={arguments.folds}", f"data.fold={fold}", f"data.fold_by_clip={by_clip}"]
         words = [word for change in [*arguments.set, *left_out] for word in ("--set", change)]
         bases.append(Stage(f"train the {name} model", "training.train", name, [*dataset, "--preset", base, *words]))
-        score += ["--run", str(arguments.output / name)]
+        score += ["--run", as_word(arguments.output / name)]
     return [
-        Stage("convert", "pipeline.convert", DATASET, ["--data", str(arguments.data), "--task", arguments.task, *test]),
+        Stage(
+            "convert", "pipeline.convert", DATASET, ["--data", as_word(arguments.data), "--task", arguments.task, *test]
+        ),
         *bases,
         Stage("score every clip", "training.score", "scores", score),
         Stage("filter", "pipeline.filter", FILTERED, [*dataset, "--scores", made["scores"]]),
@@ -158,7 +160,7 @@ def run_stages(arguments: argparse.Namespace) -> None:
         directory = arguments.output / stage.output
         console.rule(f"{number}/{len(planned)} {stage.title}", align="left")
         safe_path = ["-P"] * sys.flags.safe_path  # nothing of the current folder is imported
-        words = [sys.executable, *safe_path, "-m", stage.module, *stage.arguments, "--output", str(directory)]
+        words = [sys.executable, *safe_path, "-m", stage.module, *stage.arguments, "--output", as_word(directory)]
         if (directory / directories.MANIFEST).is_file():
             status = call(words)
         else:

@@ -1,5 +1,6 @@
 """The configuration of a training run: one small dataclass per concern, presets, TOML files and overrides."""
 
+import contextlib
 import dataclasses
 import difflib
 import tomllib
@@ -161,7 +162,7 @@ def resolve(preset: str, *, file: AnyPath | None = None, overrides: list[str] | 
     values = as_json(PRESETS[preset])
     if file is not None:
         try:
-            changes = tomllib.loads(file.read_text(encoding="utf-8"))
+            changes = _toml(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise UserError(f"cannot read {file}: {errors.reason(error)}") from error
         _update(values, changes, where=str(file))
@@ -236,10 +237,19 @@ def _check(config: Config) -> None:
 
 def _value(text: str) -> Any:
     """A value as TOML has it; a word needs no quotes here, and true may be written True."""
+    with contextlib.suppress(ValueError):
+        found = _toml(f"value = {text}")
+        if len(found) == 1:  # not more lines, with more settings
+            return found["value"]
+    return {"true": True, "false": False}.get(text.lower(), text)
+
+
+def _toml(text: str) -> dict[str, Any]:
+    """Raises `ValueError` for whatever is wrong."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, ValueError):
-        return {"true": True, "false": False}.get(text.lower(), text)
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
 
 
 def _update(values: dict[str, Any], changes: dict[str, Any], *, where: str, section: str = "") -> None:

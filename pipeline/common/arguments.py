@@ -12,6 +12,9 @@ from typing import NoReturn
 
 from pipeline.common import storage
 
+_LARGEST = 2**31 - 1
+_MOST_THREADS = 1024
+
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose help is the module's docstring and which names the nearest option for a misspelt one."""
@@ -66,7 +69,8 @@ def path(text: str) -> storage.AnyPath:
         raise argparse.ArgumentTypeError(f"{text!r}: there is no NUL in a path")
     try:
         found = storage.path(text)
-        return found.expanduser() if isinstance(found, pathlib.Path) else found
+        # Of ./~ no more than the ~ is left by now.
+        return found.expanduser() if isinstance(found, pathlib.Path) and text.startswith("~") else found
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     except RuntimeError as error:
@@ -74,8 +78,14 @@ def path(text: str) -> storage.AnyPath:
 
 
 def command(*words: object) -> str:
-    """The line that a shell takes for these words, whatever is in them."""
-    return shlex.join(map(str, words))
+    """The line that a shell takes for these words and paths, whatever is in them."""
+    return shlex.join(as_word(each) if isinstance(each, pathlib.PurePath) else str(each) for each in words)
+
+
+def as_word(path: storage.AnyPath) -> str:
+    """The word of a command line that `path` takes for this path, also where it begins like an option or a home."""
+    text = str(path)
+    return f"./{text}" if text.startswith(("-", "~")) else text
 
 
 def number(fits: Callable[[float], bool], what: str) -> Callable[[str], float]:
@@ -96,8 +106,17 @@ def number(fits: Callable[[float], bool], what: str) -> Callable[[str], float]:
 above_zero = number(lambda value: value > 0, "a number above 0")
 
 
-def positive(text: str) -> int:
-    """A whole number of at least 1, for argparse."""
-    if not text.isdecimal() or int(text) < 1:
+def positive(text: str, most: int = _LARGEST) -> int:
+    """A whole number of at least 1, for argparse; of 32 bits, as native libraries take no more."""
+    digits = text.lstrip("0")
+    if not text.isdecimal() or not digits:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    if len(digits) > len(str(most)) or int(digits) > most:
+        shown = text if len(text) <= 20 else f"{text[:17]}..."
+        raise argparse.ArgumentTypeError(f"{shown!r} is not a whole number of at most {most}")
     return int(text)
+
+
+def threads(text: str) -> int:
+    """Threads for one clip, for argparse: LiteRT crashes where the system has no more of them."""
+    return positive(text, _MOST_THREADS)

@@ -23,7 +23,7 @@ from typing import Any, Self
 
 from pipeline.common import errors
 from pipeline.common.errors import UserError
-from pipeline.common.storage import AnyPath, GsPath, file_marks, replacing, sha256_of
+from pipeline.common.storage import AnyPath, GsPath, check_ends, file_marks, remove_leftovers, replacing, sha256_of
 
 SCHEMA_VERSION = 3
 MANIFEST = "manifest.json"
@@ -80,6 +80,7 @@ def prepare(directory: AnyPath, request: Request) -> bool:
                 # Again, now that no other process changes it: one may have finished it meanwhile.
                 complete = _look(directory, request)
                 if not complete:
+                    remove_leftovers(directory)
                     write_json(directory / REQUEST, request.as_json())
                     stack.pop_all()  # it stays claimed
     if complete:
@@ -187,6 +188,7 @@ def read_json(path: AnyPath) -> dict[str, Any]:
     What another version or another program wrote is returned as it is: a manifest tells which it is of.
     """
     try:
+        check_ends(path)
         data = parse_json(path.read_bytes())
         if not isinstance(data, dict):
             raise ValueError("no JSON object")

@@ -15,6 +15,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from pipeline.common import storage
 
@@ -47,12 +48,13 @@ class UserError(Exception):
 def run(main: Callable[[], None]) -> None:
     """Runs a command's `main`; a mistake becomes one line and status 1, Ctrl-C one line and status 130.
 
-    SIGTERM and SIGHUP end it as well, with the status that shells give, once what is temporary is removed. Where nobody
-    reads the output any more (`| head`), the command ends without a word.
+    SIGTERM and SIGHUP end it as well, with the status that shells give, once what is temporary is removed; but under
+    `nohup` SIGHUP does not. Where nobody reads the output any more (`| head`), the command ends without a word.
     """
     _make_output_safe()
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _end)
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _end)
     try:
         main()
         sys.stdout.flush()
@@ -63,6 +65,8 @@ def run(main: Callable[[], None]) -> None:
         _say("interrupted: nothing incomplete is marked complete; run the same command again to continue")
         sys.exit(130)
     except Exception as error:
+        if _asked_to_end:
+            sys.exit(128 + _asked_to_end[0])
         message = mistake(error)
         if message is None:
             raise
@@ -71,28 +75,57 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _make_output_safe() -> None:
-    """After this, what is printed never fails: not where it is closed, nor for what the terminal cannot write."""
+    """After this, what is printed never fails: not where it is closed, nor for what the terminal cannot write.
+
+    Of standard output, which holds results, it is told where it cannot be written. What cannot be said on standard
+    error, such as progress on a full disk, is no reason to give up the work.
+    """
+    for descriptor in range(3):  # the next file that is opened would become what libraries write to
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed before Python began
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if type(sys.stderr) is io.TextIOWrapper:  # not a test's
+        raw = _Forgiving(sys.stderr.fileno(), "w", closefd=False)
+        sys.stderr = io.TextIOWrapper(raw, sys.stderr.encoding, "backslashreplace", write_through=True)
+
+
+class _Forgiving(io.FileIO):
+    """A file to which writing never fails."""
+
+    def write(self, data: Any) -> int:
+        with contextlib.suppress(OSError):
+            super().write(data)
+        return len(data)
+
+
+_asked_to_end: list[int] = []  # by which signals
 
 
 def _end(number: int, frame: object) -> None:
+    _asked_to_end.append(number)  # libraries make other exceptions of the one raised here, as Beam does
+    for each in (signal.SIGTERM, signal.SIGHUP):  # that one comes after the other must not stop the tidying
+        signal.signal(each, signal.SIG_IGN)
     sys.exit(128 + number)
 
 
 def _say(line: str) -> None:
-    with contextlib.suppress(OSError):  # nobody reads it
-        print(line, file=sys.stderr)
+    print(line, file=sys.stderr)
 
 
 def mistake(error: Exception) -> str | None:
     """The one line of an error that is not a mistake of this program."""
     if isinstance(error, UserError):
         return str(error)
+    if means_no_memory(error):
+        said = str(error).partition("\n")[0] or "none is left"
+        return f"not enough memory or disk space ({said}): make room, or ask for less, such as smaller batches"
     if isinstance(error, OSError) and error.errno is not None:
         file = error.filename2 or error.filename  # the second is where it was to be moved
         return f"{file}: {reason(error)}" if file else reason(error)
@@ -100,11 +133,19 @@ def mistake(error: Exception) -> str | None:
         package = (error.name or "").partition(".")[0]
         extra = _EXTRAS.get(package)
         return extra and f"{package} is not installed in {sys.prefix}: pip install -e '.[{extra}]' there"
+    return None
+
+
+# As libraries word it in errors of other kinds: C++, Arrow, the system, Python's threads, the loader of libraries.
+_NO_MEMORY = r"bad_alloc|malloc of size|[Cc]annot allocate memory|can't start new thread|failed to map segment"
+
+
+def means_no_memory(error: Exception) -> bool:
+    """Whether the machine has none left: what was read may be as good as ever."""
     # TensorFlow's, by name: this package knows no TensorFlow.
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-        said = str(error).partition("\n")[0]
-        return f"not enough memory or disk space ({said}): make room, or ask for less, such as smaller batches"
-    return None
+        return True
+    return not isinstance(error, UserError) and re.search(_NO_MEMORY, str(error)) is not None
 
 
 def reason(error: Exception) -> str:
@@ -121,6 +162,8 @@ def cannot_read(path: storage.AnyPath, error: Exception, advice: str) -> UserErr
 
     Whatever else keeps one from reading it, no permission or no network, leaves it as good as it was.
     """
+    if means_no_memory(error):
+        return UserError(f"{path}: {mistake(error)}")
     if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
         return UserError(f"cannot read {path}: {reason(error)}")
     return UserError(f"cannot read {path} ({reason(error)}): {advice}")

@@ -1,19 +1,26 @@
 """Commands that run other commands, each in a process of its own."""
 
 import contextlib
+import ctypes
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pipeline.common.errors import UserError
 
+_PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 PATIENCE = 5.0  # seconds that a command has to end of itself once it is interrupted
 
 
 def call(command: list[str]) -> int:
-    """The status of a command. It ends with this process: Ctrl-C, SIGTERM and SIGHUP reach it too."""
-    with subprocess.Popen(command) as process, _passed_on(process):
+    """The status of a command. It ends with this process: Ctrl-C, SIGTERM and SIGHUP reach it too.
+
+    On Linux it is asked to end also where this process is killed and cannot pass anything on.
+    """
+    ends_too = _ends_with(os.getpid()) if sys.platform == "linux" else None
+    with subprocess.Popen(command, preexec_fn=ends_too) as process, _passed_on(process):
         try:
             return process.wait()
         except KeyboardInterrupt:
@@ -22,6 +29,18 @@ def call(command: list[str]) -> int:
                 return process.wait(PATIENCE)
             process.send_signal(signal.SIGINT)  # it has not heard of it: this process alone was interrupted
             return process.wait()
+
+
+def _ends_with(parent: int) -> Callable[[], None]:
+    """What a new process calls so that SIGTERM is sent to it when its parent is gone."""
+    prctl = ctypes.CDLL(None).prctl
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it is gone already
+            os._exit(1)
+
+    return ask
 
 
 @contextlib.contextmanager
@@ -37,7 +56,8 @@ def _passed_on(process: subprocess.Popen) -> Iterator[None]:
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    asked = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) != signal.SIG_IGN]  # nohup
+    before = {number: signal.signal(number, end) for number in asked}
     try:
         yield
     finally:

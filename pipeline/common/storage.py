@@ -185,6 +185,7 @@ def replacing(path: AnyPath) -> Iterator[pathlib.Path]:
                 raise
             path.upload(temporary)
         return
+    check_ends(path)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         yield temporary
@@ -200,8 +201,9 @@ def replacing(path: AnyPath) -> Iterator[pathlib.Path]:
 
 def remove_leftovers(folder: AnyPath) -> None:
     """Removes what processes that were killed inside `replacing` left in `folder`."""
-    for file in folder.glob(".*.tmp"):
-        file.unlink(missing_ok=True)
+    if isinstance(folder, pathlib.Path):  # what is on its way to a bucket is not in it
+        for file in folder.glob(".*.tmp"):
+            file.unlink(missing_ok=True)
 
 
 def file_marks(folder: AnyPath, names: Iterable[str]) -> dict[str, str]:
@@ -214,6 +216,7 @@ def file_marks(folder: AnyPath, names: Iterable[str]) -> dict[str, str]:
         return {name: marks[name] for name in names}
     found = {}
     for name in names:
+        check_ends(folder / name)
         with (folder / name).open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _MARKED_BYTES))
             found[name] = hashlib.sha256(file.read()).hexdigest()
@@ -260,7 +263,14 @@ def cached(path: AnyPath, sha256: str) -> pathlib.Path:
     return copy
 
 
+def check_ends(path: AnyPath) -> None:
+    """Raises `OSError` for a pipe or a device: to read it may never end or begin, and no file may take its place."""
+    if isinstance(path, pathlib.Path) and path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "a pipe or a device, not a file", str(path))
+
+
 def sha256_of(path: AnyPath) -> str:
+    check_ends(path)
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
 

@@ -220,6 +220,7 @@ def read_records(path: AnyPath, *, file_sha256: str | None = None) -> Iterator[b
     """
     number = 0
     try:
+        storage.check_ends(path)
         with path.open("rb") as file:
             compressed = _Hashed(file)
             stream = igzip.IGzipFile(fileobj=compressed, mode="rb")

@@ -305,8 +305,7 @@ def prepare(directory: AnyPath, shards: list[Shard]) -> dict[Shard, ShardReport]
         for name in storage.file_sizes(directory / REPORTS):
             if name not in done:
                 (directory / REPORTS / name).unlink(missing_ok=True)
-        for folder in (directory, directory / SHARDS):
-            storage.remove_leftovers(folder)
+        storage.remove_leftovers(directory / SHARDS)
     return reports
 
 

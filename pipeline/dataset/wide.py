@@ -7,6 +7,7 @@ among others that are never decoded. The rows of one clip are adjacent, in order
 import collections
 import contextlib
 import dataclasses
+import os
 import pathlib
 from collections.abc import Iterator, Sequence
 
@@ -14,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.common import errors
+from pipeline.common import errors, storage
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
 from pipeline.tasks.faults import DUPLICATE, OUT_OF_ORDER, Fault
@@ -97,7 +98,9 @@ def id_column(schema: pa.Schema, layout: WideParquet) -> str:
 
 def open_file(path: AnyPath) -> pq.ParquetFile:
     """A file on this machine, or one in a bucket, of which come only the bytes near the columns that are read."""
-    source = path if isinstance(path, pathlib.Path) else path.open("rb")
+    storage.check_ends(path)
+    # By the bytes of its name, which need not be text.
+    source = pa.OSFile(os.fsencode(path)) if isinstance(path, pathlib.Path) else path.open("rb")
     # pyarrow's way to read ahead keeps what it read until the file is closed.
     return pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=False)
 
@@ -109,9 +112,9 @@ def _opened(path: AnyPath, task: Task, columns: Sequence[str] = ()) -> Iterator[
     try:
         with open_file(path) as file:
             yield _Recording(path, layout, shape, file, *_check_schema(path, file.schema_arrow, layout))
-    except MemoryError as error:  # pyarrow's is one of its own kind as well
-        raise MemoryError(f"{path}: {errors.reason(error)}") from error
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, MemoryError, OSError, UnicodeDecodeError) as error:
+        if errors.means_no_memory(error):
+            raise MemoryError(f"{path}: {errors.reason(error)}") from error
         if getattr(error, "errno", None):
             raise UserError(f"cannot read {path}: {errors.reason(error)}") from error
         said = errors.reason(error).rstrip(".")

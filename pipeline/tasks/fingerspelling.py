@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from pipeline.common import directories, errors
+from pipeline.common import directories, errors, storage
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
 from pipeline.tasks import body
@@ -59,6 +59,7 @@ class Fingerspelling(Task):
         file = data / CHARACTER_MAP
         if file.exists():
             try:
+                storage.check_ends(file)
                 characters = directories.parse_json(file.read_bytes())
             except (OSError, ValueError) as error:
                 raise UserError(
