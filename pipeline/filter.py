@@ -2,8 +2,9 @@
 
     python -m pipeline.filter --dataset out/dataset --scores out/scores --output out/dataset-filtered
 
-Training and validation clips that score below the threshold are dropped and listed in dropped.jsonl; the test
-split is copied whole. The result is a dataset like any other, with its own statistics.
+Training and validation clips that score below the threshold are dropped and listed in dropped.jsonl; of a task with one
+class a clip, those whose label is less probable than that. The test split is copied whole. The result is a dataset
+like any other, with its own statistics.
 """
 
 import collections
@@ -81,10 +82,10 @@ class FilterShard:
                         continue
                     for clip in parent.read_file(file):
                         row = _row(rows, self.scores, clip, split)
-                        if split == TEST or row.score >= self.threshold:
+                        if split == TEST or row.quality >= self.threshold:
                             writer.write(split, clip)
                         else:
-                            writer.reject(row.sequence_id, Fault(LOW_SCORE, f"score {row.score:.4g}"), **_why(row))
+                            writer.reject(row.sequence_id, Fault(LOW_SCORE, f"{row.quality:.4g}"), **_why(row))
 
 
 @functools.lru_cache(maxsize=1)  # a worker makes many shards of one dataset
@@ -111,7 +112,7 @@ def _row(rows: dict[int, Row], table: AnyPath, clip: Clip, split: str) -> Row:
 
 
 def _why(row: Row) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in ("split", "signer", "score", "label", "prediction")}
+    return {name: getattr(row, name) for name in ("split", "signer", "score", "quality", "label", "prediction")}
 
 
 def filter_dataset(
@@ -134,7 +135,7 @@ def filter_dataset(
     scores_sha256 = manifest["files"][score_table.FILE_NAME]
     _check_rows(rows, table, source)
     origin = "given" if threshold is not None else "chosen from the training scores"
-    training_scores = [row.score for row in rows.values() if row.split == TRAIN]
+    training_scores = [row.quality for row in rows.values() if row.split == TRAIN]
     if threshold is None:
         threshold = choose_threshold(training_scores)
     if max(training_scores) < threshold:

@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 from pipeline.common import arguments, directories, errors, progress, storage
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
-from pipeline.dataset import wide
+from pipeline.dataset import parquet
 from pipeline.synthesis.plan import PlannedClip, make_landmarks, plan_clips
 from pipeline.synthesis.signers import Signer, make_signers
 from pipeline.synthesis.tracker import POINT_COLUMNS
@@ -98,7 +98,7 @@ def _write_all_landmarks(output: AnyPath, planned: list[PlannedClip], signers: l
                 bar.update(task, advance=len(group), already=bar.tasks[task].fields["already"] + len(group))
             else:
                 _write_landmarks(path, group, signers, seed, advance=lambda: bar.advance(task))
-            with wide.open_file(path) as file:
+            with parquet.opened(path) as file:
                 num_frames += file.metadata.num_rows
     return num_frames
 

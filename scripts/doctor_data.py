@@ -11,7 +11,7 @@ from pipeline import tasks
 from pipeline.beam import conversion
 from pipeline.common.errors import UserError
 from pipeline.common.peak_memory import peak_memory
-from pipeline.dataset import clips, metadata, wide
+from pipeline.dataset import clips, metadata, readers
 from pipeline.dataset.clips import Clip
 from pipeline.dataset.metadata import Metadata
 from pipeline.dataset.splits import TRAIN, SplitRule
@@ -36,15 +36,15 @@ def check_accelerator() -> Finding:
 def examine(data: pathlib.Path, task_name: str | None) -> Iterator[Finding]:
     """Findings about the folder and, where all of it can be read, about a run on it."""
     try:
-        task_type = tasks.named(task_name or tasks.DEFAULT)
+        task_type = conversion.task_of(data, task_name)
         table = metadata.read(data, task_type.metadata)
-        task = task_type.of_data(data)
+        task = task_type.of_data(data, (entry.label for entry in table.entries.values()))
         split_of = SplitRule().assign(table.entries.values())
         size = sum(conversion.input_sizes(data, table, table.paths).values())
         num_frames: dict[int, int] = {}
         for path in table.paths:  # only footers and ids are read
-            ids, counts = np.unique(wide.read_ids(data / path, task), return_counts=True)
-            num_frames |= dict(zip(ids.tolist(), counts.tolist(), strict=True))
+            ids = [entry.sequence_id for entry in table.by_path[path]]
+            num_frames |= readers.reader(task).count_frames(data / path, task, ids)
         missing = table.entries.keys() - num_frames.keys()
         if missing:
             yield WARN, "data", f"{len(missing):,} clips of the metadata have no rows, such as {min(missing)}: rejected"
@@ -61,12 +61,14 @@ def examine(data: pathlib.Path, task_name: str | None) -> Iterator[Finding]:
 
 
 def usable_clips(data: pathlib.Path, table: Metadata, task: tasks.Task) -> Iterator[Clip]:
-    """Of the first file."""
-    for sequence_id, found in wide.read_clips(data / table.paths[0], task):
-        if entry := table.entries.get(sequence_id):
-            examined = clips.examine(entry, found, task)
-            if not isinstance(examined, Fault):
-                yield examined[0]
+    """Of the first files."""
+    for path in table.paths:
+        ids = [entry.sequence_id for entry in table.by_path[path]]
+        for sequence_id, found in readers.reader(task).read_clips(data / path, task, ids):
+            if entry := table.entries.get(sequence_id):
+                examined = clips.examine(entry, found, task)
+                if not isinstance(examined, Fault):
+                    yield examined[0]
 
 
 def time_run(sample: list[Clip], task: tasks.Task, training_frames: list[int]) -> Finding:

@@ -39,7 +39,12 @@ from training import config
 from training.data import holdout
 
 # For each preset of this script: the training presets of the base and the final model, and how the latter is stored.
-PRESETS = {"small": ("small", "small-final", "float32"), "published": ("base", "final", "float16")}
+PRESETS = {
+    "small": ("small", "small-final", "float32"),
+    "published": ("base", "final", "float16"),
+    "signs-small": ("signs-small", "signs-small", "float32"),
+    "signs": ("signs", "signs", "float16"),
+}
 BY = ("signer", "clip")  # what folds are of
 KIND = directories.Kind("pipeline run", made_by="scripts/run_pipeline")
 DATASET, FILTERED = "dataset", "dataset-filtered"

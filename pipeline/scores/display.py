@@ -32,6 +32,12 @@ def show(report: Mapping[str, Any], out: Console, *, title: str) -> None:
         table.add_row(f"  {words}", told)
     table.add_row("error rate", f"{report['error_rate']:.4f} of {report['units']:,} {report['unit']}")
     table.add_row("exact", f"{report['exact']:,} ({report['exact'] / report['clips']:.1%})")
+    if by_label := report.get("by_label"):
+        table.add_row("among the best five", f"{report['top5']:.4f}")
+        worst = sorted(by_label, key=lambda label: (by_label[label]["score"], label))[:_MOST]
+        table.add_row("worst labels", Text(", ".join(f"{label}: {by_label[label]['score']:.3f}" for label in worst)))
+        never = [label for label in by_label if not by_label[label]["score"]]
+        table.add_row("never recognized", Text(", ".join(never) or "none"))
     table.add_row("edits", ", ".join(f"{count:,} {kind}" for kind, count in report["edits"].items()))
     for kind in analysis.KINDS:
         table.add_row(f"most {kind}", Text(_most(report["confusions"], kind)))  # as it is: it may hold a bracket

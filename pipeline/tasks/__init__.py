@@ -9,9 +9,10 @@ from typing import Any
 
 from pipeline.common.errors import UserError, nearest
 from pipeline.tasks.fingerspelling import Fingerspelling
+from pipeline.tasks.isolated_signs import IsolatedSigns
 from pipeline.tasks.task import Task
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Fingerspelling,)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Fingerspelling, IsolatedSigns)}
 DEFAULT = Fingerspelling.name
 
 
