@@ -17,11 +17,10 @@ from pipeline.dataset.metadata import Metadata
 from pipeline.dataset.splits import TRAIN, SplitRule
 from pipeline.tasks.faults import Fault
 from scripts.doctor import FAIL, GB, OK, WARN, Finding
-from scripts.run_pipeline import PRESETS
+from scripts.run_pipeline import PRESETS, preset_for
 from training import config as cfg
 from training import devices
 
-PRESET = "small"
 SAMPLE = 256  # clips that are trained on
 STEPS = 20
 
@@ -75,14 +74,12 @@ def time_run(sample: list[Clip], task: tasks.Task, training_frames: list[int]) -
     """Trains some steps of both models of the small preset, as `scripts/run_pipeline` does, and estimates from them."""
     devices.use("auto")
     seconds = 0.0
-    for name in PRESETS[PRESET][:2]:
+    for name in PRESETS[preset_for(type(task))][:2]:
         config = cfg.PRESETS[name]
         frames = int(np.minimum(training_frames, config.data.max_frames).sum())
         seconds += config.optimizer.epochs * frames * seconds_per_frame(sample, task, config)
-    text = (
-        f"preset {PRESET}: training takes about {duration(seconds)}, estimated from {STEPS} steps of both models, which"
-    )
-    return OK, "run", f"{text} held {peak_memory() / GB:.2g} GB. The preset published is for a GPU or TPU"
+    text = f"preset {preset_for(type(task))}: training takes about {duration(seconds)}, by {STEPS} steps of both models, which"
+    return OK, "run", f"{text} held {peak_memory() / GB:.2g} GB. The larger presets are for a GPU or TPU"
 
 
 def seconds_per_frame(sample: list[Clip], task: tasks.Task, config: cfg.Config) -> float:

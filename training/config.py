@@ -165,7 +165,7 @@ PRESETS |= {
         features=Features(hand_shape=True),
         encoder=Published(width=96, blocks=1, heads=4, dropout=0.2, attention_dropout=0.1),
         head=Head(dropout=0.4, label_smoothing=0.1),
-        data=Data(max_frames=96, validation_share=0.2),
+        data=Data(max_frames=96, validation_share=0.1),
         augment=Augment(
             mirror_probability=0.0, affine_probability=0.75, time_mask_probability=0.3, spatial_mask_probability=0.2
         ),

@@ -159,11 +159,13 @@ class Trainer:
                 "steps_per_second": round((self.steps_per_epoch - first_step) / seconds_of_steps, 3),
             }
         )
-        if self.best["score"] is None or score > self.best["score"]:
+        # Of equal scores, which are frequent where clips are few and have one class, the surer one.
+        quality = [score, scores.get("validation_probability", 0.0)]
+        if self.best["score"] is None or quality > self.best["quality"]:
             # Beside the best so far, which the last checkpoint names.
             path = self.directory / runs.best_name(epoch + 1)
             checkpoint.save(path, self.model.weights)
-            self.best = {"epoch": epoch + 1, "score": score, "sha256": directories.sha256_of(path)}
+            self.best = {"epoch": epoch + 1, "score": score, "quality": quality, "sha256": directories.sha256_of(path)}
         runs.write_history(self.directory, self.history)
         for v, value in zip(self.model.trainable_variables, steps.weights, strict=True):
             v.assign(value)
@@ -176,7 +178,10 @@ class Trainer:
         return f"epoch {epoch + 1}: loss {self.history[-1]['loss']:.3f}, validation score {score:.4f}"
 
     def _validate(self) -> dict[str, float]:
-        """The score of the validation clips; and where a clip has one class, the share with it among the best five."""
+        """The score of the validation clips.
+
+        And where a clip has one class, the share of the clips with it among the best five, and its mean probability.
+        """
         found = recognize(self.model, self.validation, max_frames=self.config.data.max_frames)
         labels = [each.label for each in self.validation.clips]
         scores = {"validation_score": self.task.score(labels, [label for label, _ in found])}
@@ -185,6 +190,7 @@ class Trainer:
             pairs = zip(self.validation.clips, found, strict=True)
             rows = [Row.of(clip, label, self.task, known, probabilities=each) for clip, (label, each) in pairs]
             scores["validation_top5"] = sum(row.rank <= 5 for row in rows) / len(rows)
+            scores["validation_probability"] = float(np.mean([row.probability for row in rows]))
         return scores
 
     def finish(self) -> dict[str, Any]:
