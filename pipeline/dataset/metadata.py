@@ -89,7 +89,7 @@ def header(data: AnyPath, name: str) -> list[str]:
     """The columns of a metadata file; none where it cannot be read."""
     try:
         return _read_bytes(data, name).partition(b"\n")[0].decode("utf-8-sig").strip().split(",")
-    except (UserError, ValueError):
+    except (UserError, ValueError, OSError):
         return []
 
 

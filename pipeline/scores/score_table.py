@@ -5,7 +5,6 @@ A CSV file in UTF-8 with a header, floats in their shortest exact form.
 
 import csv
 import dataclasses
-import math
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Self
 
@@ -44,7 +43,7 @@ class Row:
       known_signer, known_label: whether the training split, less the fold left out, has clips by this signer, and
         with this label. Both hold for a clip that the model was trained on.
       probability, rank: of the label among all classes, of a task with one class a clip: what the model gives it, and
-        its place, from 1 on. NaN and 0 of other tasks.
+        its place, from 1 on. None and 0 of other tasks.
     """
 
     sequence_id: int
@@ -59,7 +58,7 @@ class Row:
     fold: int = 0
     known_signer: bool = False
     known_label: bool = False
-    probability: float = math.nan
+    probability: float | None = None
     rank: int = 0
 
     @classmethod
@@ -106,7 +105,7 @@ class Row:
     @property
     def quality(self) -> float:
         """What tells a spoiled clip from a good one: the probability of its label where that is known, or its score."""
-        return self.score if math.isnan(self.probability) else self.probability
+        return self.score if self.probability is None else self.probability
 
     @property
     def exact(self) -> bool:
@@ -146,7 +145,8 @@ def open_table(directory: AnyPath, *kinds: directories.Kind) -> tuple[dict[str, 
 def read(path: AnyPath) -> dict[int, Row]:
     """Rows by `sequence_id`. Raises `UserError` for a table that cannot be read."""
     fields = dataclasses.fields(Row)
-    convert: dict[Any, Callable[[str], Any]] = {int: int, float: float, str: str, bool: lambda text: text == "1"}
+    convert: dict[Any, Callable[[str], Any]] = {int: int, str: str, bool: lambda text: text == "1"}
+    convert[float | None] = lambda text: float(text) if text else None
     try:
         table = tables.read_rows(path, path.read_bytes(), _COLUMNS)
         rows = (Row(**{field.name: convert[field.type](values[field.name]) for field in fields}) for values, _ in table)

@@ -87,9 +87,10 @@ def test_low_scores_are_left_out_but_of_the_test_split(parent, tmp_path):
         "split": "train",
         "signer": 1,
         "score": 0.0,
+        "quality": 0.0,
         "label": "word a",
         "prediction": "?",
-        "detail": "score 0",
+        "detail": "0",
     }
 
 
