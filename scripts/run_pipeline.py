@@ -273,7 +273,7 @@ def show(report: dict[str, Any], out: Console) -> None:
     for split, count in clips["splits"].items():
         kept = "all, unfiltered" if split == TEST else f"{clips['kept_by_filter'][split]:,} kept by the filter"
         table.add_row(f"  {split}", f"{count:,}, {kept}")
-    table.add_row("filter threshold", f"score {clips['threshold']}")
+    table.add_row("filter threshold", str(clips["threshold"]))
     for kind, of_kind in report["filter"].items():
         word = "lost" if kind == GOOD else "caught"
         share = of_kind["dropped"] / of_kind["clips"]
