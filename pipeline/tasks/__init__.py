@@ -25,7 +25,8 @@ def named(name: str) -> type[Task]:
 
 def describe() -> str:
     """Every task in words, for the help of commands."""
-    return "\n\n".join(f"task {name}: {inspect.getdoc(task)}" for name, task in TASKS.items())
+    texts = {name: (inspect.getdoc(task) or "").partition("\n\nAttributes:")[0] for name, task in TASKS.items()}
+    return "\n\n".join(f"task {name}: {text}" for name, text in texts.items())
 
 
 def check_same(first: Task, where: object, second: Task, other: object) -> None:

@@ -32,7 +32,7 @@ class IsolatedSigns(Task):
     """One sign a clip. The score is the accuracy: the share of the clips whose sign is recognized.
 
     DATA holds train.csv (path, participant_id, sequence_id, sign), sign_to_prediction_index_map.json (each sign with
-    its index; optional), and a parquet file for each clip: a row for each point of a frame, columns frame, type, (face,
+    its index; optional), and a parquet file for each clip: a row for each point of a frame, columns frame, type (face,
     left_hand, pose, right_hand), landmark_index, x, y, z; 543 rows a frame.
 
     Attributes:
