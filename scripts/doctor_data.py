@@ -78,7 +78,7 @@ def time_run(sample: list[Clip], task: tasks.Task, training_frames: list[int]) -
         config = cfg.PRESETS[name]
         frames = int(np.minimum(training_frames, config.data.max_frames).sum())
         seconds += config.optimizer.epochs * frames * seconds_per_frame(sample, task, config)
-    text = f"preset {preset_for(type(task))}: training takes about {duration(seconds)}, by {STEPS} steps of both models, which"
+    text = f"preset {preset_for(type(task))}: training takes about {duration(seconds)}, by {STEPS} steps of each, which"
     return OK, "run", f"{text} held {peak_memory() / GB:.2g} GB. The larger presets are for a GPU or TPU"
 
 
