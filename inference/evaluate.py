@@ -61,9 +61,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
     rows, milliseconds = [], []
     for clip in track(dataset.read(arguments.split), "evaluating", "clips", total=len(known)):
         started = time.perf_counter()
-        prediction = recognizer.answer(clip.landmarks)
+        said = recognizer.recognize(clip.landmarks)
         milliseconds.append((time.perf_counter() - started) * 1000)
-        rows.append(Row.of(known[clip.sequence_id], prediction, dataset.task, learnt))
+        rows.append(Row.of(known[clip.sequence_id], said.label, dataset.task, learnt, probabilities=said.probabilities))
     score_table.write(arguments.output / score_table.FILE_NAME, rows)
     found = analysis.report(rows, dataset.task)
     times = latency.summary(milliseconds)

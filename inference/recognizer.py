@@ -5,6 +5,7 @@ Shapes: T frames, K columns, P points, D dimensions of a point, C classes predic
 
 import dataclasses
 import hashlib
+import math
 import threading
 import time
 from typing import Any
@@ -32,11 +33,20 @@ class Prediction:
         recognized. It tells the surer predictions from the less sure; it is not a share of right characters: one that
         was left out does not lower it.
       milliseconds: how long that took.
+      probabilities: of all classes, of a task with one class a clip; otherwise None.
     """
 
     label: str
     confidence: float
     milliseconds: float
+    probabilities: np.ndarray | None = None
+
+    def best(self, count: int, task: tasks.Task) -> list[tuple[str, float]]:
+        """The most probable labels, the best first; none where there are no probabilities."""
+        if self.probabilities is None:
+            return []
+        order = np.argsort(-self.probabilities, kind="stable")[:count]
+        return [(task.decode([int(i)]), float(self.probabilities[i])) for i in order]
 
 
 class Recognizer:
@@ -83,7 +93,11 @@ class Recognizer:
         # Rounding may make a certain class a little more than certain.
         logs = np.log(np.clip(found["probabilities"].astype(np.float64), np.finfo(np.float64).tiny, 1.0))
         confidence = float(np.exp(logs.mean())) if label else 0.0
-        return Prediction(label, confidence, (time.perf_counter() - started) * 1000)
+        probabilities = None
+        if self.task.contract.filler is None:
+            exponentials = np.exp(found["outputs"].astype(np.float64) - found["outputs"].max())
+            probabilities = exponentials / exponentials.sum()
+        return Prediction(label, confidence, (time.perf_counter() - started) * 1000, probabilities)
 
     def answer(self, landmarks_TxPxD: np.ndarray) -> str:
         """The predicted label alone, from what the competition asks for: the same as `recognize` says."""
@@ -95,7 +109,7 @@ class Recognizer:
         return self._run(RECOGNIZE, landmarks_TxPxD)["outputs"]
 
     def _run(self, signature: str, landmarks_TxPxD: np.ndarray) -> dict[str, np.ndarray]:
-        inputs = columns(landmarks_TxPxD, self.task)
+        inputs = as_inputs(landmarks_TxPxD, self.task)
         with self._turn:
             return self._runners[signature](inputs=inputs)
 
@@ -105,8 +119,8 @@ def read_manifest(directory: storage.AnyPath) -> dict[str, Any]:
     return directories.read_manifest(directory, KIND, files=[MODEL, ARGUMENTS])
 
 
-def columns(landmarks_TxPxD: np.ndarray, task: tasks.Task) -> np.ndarray:
-    """(T, K) float32 values as the task's export contract orders them.
+def as_inputs(landmarks_TxPxD: np.ndarray, task: tasks.Task) -> np.ndarray:
+    """(T, *frame) float32 values as the task's export contract orders them.
 
     Raises:
       ValueError: the landmarks have another shape.
@@ -117,12 +131,11 @@ def columns(landmarks_TxPxD: np.ndarray, task: tasks.Task) -> np.ndarray:
             f"landmarks of shape {np.shape(landmarks_TxPxD)}: expected (frames, {expected}), the points of the task"
             f" {task.name}"
         )
-    inputs_TxK = np.full((len(landmarks_TxPxD), len(task.contract.columns)), np.nan, np.float32)
+    contract, num_frames = task.contract, len(landmarks_TxPxD)
+    inputs_TxK = np.full((num_frames, math.prod(contract.frame)), np.nan, np.float32)
     with np.errstate(over="ignore"):  # a double beyond float32 becomes infinite, and so missing
-        inputs_TxK[:, task.contract.index.ravel()] = np.reshape(
-            landmarks_TxPxD, (len(landmarks_TxPxD), task.contract.index.size)
-        )
-    return inputs_TxK
+        inputs_TxK[:, contract.index.ravel()] = np.reshape(landmarks_TxPxD, (num_frames, contract.index.size))
+    return inputs_TxK.reshape(num_frames, *contract.frame)
 
 
 def _check_is_export(directory: storage.AnyPath) -> None:

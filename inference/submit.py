@@ -28,11 +28,12 @@ from pipeline.common.errors import UserError, run
 from pipeline.common.progress import track
 from pipeline.common.storage import AnyPath
 from pipeline.common.temporary import temporary_folder
-from pipeline.dataset import metadata, split_options, wide
+from pipeline.dataset import metadata, parquet, readers, split_options
 from pipeline.tasks.task import Task
 
 KIND = directories.Kind("submission", made_by="inference.submit")
 ZIP = "submission.zip"
+Labels = dict[int | str, str]  # by clip
 
 
 def main() -> None:
@@ -87,7 +88,9 @@ def submit(arguments: argparse.Namespace) -> None:
     print(f"{target}: {content['bytes'] / 1e6:.1f} MB, all checks passed: submit it")
 
 
-def find_clips(data: AnyPath, signers: tuple[int, ...], task: Task) -> tuple[list[AnyPath], dict[int, str] | None, Any]:
+def find_clips(
+    data: AnyPath, signers: tuple[int, ...], task: Task
+) -> tuple[list[AnyPath], dict[int | str, str] | None, Any]:
     """The parquet files; the labels of the clips to read by id, None for all of them; and what identifies these.
 
     Raises:
@@ -96,7 +99,7 @@ def find_clips(data: AnyPath, signers: tuple[int, ...], task: Task) -> tuple[lis
     if not (data / task.metadata.file).is_file():
         if signers:
             raise UserError(f"{data} has no {task.metadata.file}, which tells whose clips are whose (--signers)")
-        files = wide.parquet_files(data)
+        files = parquet.files_of(data)
         return files, None, directories.mark_of(files[0].parent, [file.name for file in files])
     table = metadata.read(data, task.metadata)
     if unknown := set(signers) - set(table.signers):
@@ -120,7 +123,13 @@ def pack(model: AnyPath, file: pathlib.Path) -> None:
 
 
 def check(
-    packed: pathlib.Path, files: list[AnyPath], labels: dict[int, str] | None, task: Task, *, most: int, test_clips: int
+    packed: pathlib.Path,
+    files: list[AnyPath],
+    labels: dict[int | str, str] | None,
+    task: Task,
+    *,
+    most: int,
+    test_clips: int,
 ) -> dict[str, Any]:
     """Checks an archive, prints a line for what is passed, and returns what the manifest says about it.
 
@@ -142,10 +151,14 @@ def check(
     allowed = f"{task.contract.max_mb:g} MB are allowed"
     _passed("archive", f"{packed.stat().st_size / 1e6:.1f} MB; {MODEL} {size / 1e6:.1f} MB, {allowed}")
     columns = submission.columns
-    _passed("signature", f"{SERVING} takes {len(columns)} columns, gives {task.unit}; loaded in {loading:.2f} s")
+    _passed(
+        "signature", f"{SERVING} takes frames of {' x '.join(map(str, submission.frame))}; loaded in {loading:.2f} s"
+    )
     for num_frames in (0, 1, 2, 3):
         for value in (np.nan, 0.5, np.inf):
-            submission.answer(np.full((num_frames, len(columns)), value, np.float32), f"{num_frames} frames of {value}")
+            submission.answer(
+                np.full((num_frames, *submission.frame), value, np.float32), f"{num_frames} frames of {value}"
+            )
     _passed("edges", "0 to 3 frames, missing or infinite: at least one row")
 
     pairs, seconds = [], []
@@ -191,17 +204,18 @@ class Submission:
         self._task = task
         try:
             arguments = directories.parse_json((folder / ARGUMENTS).read_bytes())
-            self.columns: list[str] = arguments["selected_columns"]
+            self.columns: list[str] = arguments["selected_columns"] if task.contract.columns else []
             if not isinstance(self.columns, list) or not all(isinstance(name, str) for name in self.columns):
                 raise ValueError("it is not a list of names")
-        except (ValueError, LookupError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError) as error:
             raise UserError(f"{ARGUMENTS} does not name selected_columns ({errors.reason(error)})") from error
+        self.frame = (len(self.columns),) if self.columns else task.contract.frame
         try:
             interpreter = Interpreter(model_path=str(folder / MODEL))
             if SERVING not in interpreter.get_signature_list():
                 raise UserError(f"{MODEL} has no signature {SERVING}")
             self._runner = interpreter.get_signature_runner(SERVING)
-            self._runner(inputs=np.full((1, len(self.columns)), np.nan, np.float32))
+            self._runner(inputs=np.full((1, *self.frame), np.nan, np.float32))
         # RuntimeError: an operator that LiteRT does not have.
         except (ValueError, RuntimeError) as error:
             raise UserError(f"{MODEL} does not run in LiteRT ({errors.reason(error)})") from error
@@ -224,14 +238,14 @@ class Submission:
         return self._task.decode(np.argmax(np.atleast_2d(outputs), axis=-1).tolist())
 
 
-def read_clips(files: list[AnyPath], columns: list[str], task: Task) -> Iterator[tuple[int, np.ndarray, float]]:
+def read_clips(files: list[AnyPath], columns: list[str], task: Task) -> Iterator[tuple[int | str, np.ndarray, float]]:
     """Yields each clip's id, its columns (T, K) float32, and the seconds that it took to be read.
 
     Raises:
       UserError: a file cannot be read, or lacks a column.
     """
     for file in files:
-        clips = wide.read_runs(file, task, columns)
+        clips = readers.reader(task).read_inputs(file, task, columns)
         while True:
             started = time.perf_counter()
             found = next(clips, None)

@@ -2,8 +2,9 @@
 
     python -m pipeline.filter --dataset out/dataset --scores out/scores --output out/dataset-filtered
 
-Training and validation clips that score below the threshold are dropped and listed in dropped.jsonl; the test
-split is copied whole. The result is a dataset like any other, with its own statistics.
+Training and validation clips that score below the threshold are dropped and listed in dropped.jsonl; of a task with one
+class a clip, those whose label is less probable than that. The test split is copied whole. The result is a dataset
+like any other, with its own statistics.
 """
 
 import collections
@@ -32,18 +33,31 @@ from pipeline.tasks.faults import LOW_SCORE, Fault
 _BINS = 100
 # Beyond these no valley is believed: below, hardly anything is dropped; above, good clips are.
 _LOWEST, _HIGHEST = 0.1, 0.5
+_LEAST = 1e-6  # what is less probable is as good as impossible
 
 
-def choose_threshold(scores: Iterable[float]) -> float:
-    """The score that best divides the bad clips from the good: Otsu's threshold, between 0.1 and 0.5.
+def choose_threshold(values: Iterable[float], *, probabilities: bool = False) -> float:
+    """What best divides the bad clips from the good: Otsu's threshold of these scores, or probabilities of labels.
 
-    But never so high that it would drop more than half: then the base model, not the data, is at fault.
-    The scores, cut off at 0 and 1, are counted in bins of 0.01. The threshold is the bin edge that makes the variance
-    between the two sides greatest (N. Otsu, 1979); of equally good edges, which enclose an empty valley, the middle. It
-    is chosen from the scores alone: nothing here knows which clips are bad. There must be scores.
+    It is chosen from them alone: nothing here knows which clips are bad. Of scores it lies between 0.1 and 0.5. Of
+    probabilities, which tell more the smaller they are, it is that of their logarithms, and at most 0.5. But it is
+    never so high that it would drop more than half: then the base model, not the data, is at fault. There must be some.
     """
-    known = np.fromiter(scores, np.float64)
-    counts, edges = np.histogram(np.clip(known, 0, 1), _BINS, (0, 1))
+    known = np.fromiter(values, np.float64)
+    if probabilities:
+        threshold = math.exp(_otsu(np.log(np.maximum(known, _LEAST)), math.log(_LEAST), 0))
+    else:
+        threshold = max(_otsu(known, 0, 1), _LOWEST)
+    return min(round(min(threshold, _HIGHEST), 3), math.floor(np.median(known) * 1000) / 1000)
+
+
+def _otsu(values: np.ndarray, low: float, high: float) -> float:
+    """The value that makes the variance between its two sides greatest (N. Otsu, 1979); `low` where all are alike.
+
+    The values, cut off at both ends, are counted in bins. Of equally good edges, which enclose an empty valley, the
+    middle.
+    """
+    counts, edges = np.histogram(np.clip(values, low, high), _BINS, (low, high))
     centres = (edges[:-1] + edges[1:]) / 2
     below = np.cumsum(counts)[:-1]
     above = counts.sum() - below
@@ -52,9 +66,7 @@ def choose_threshold(scores: Iterable[float]) -> float:
     difference = sum_below / np.maximum(below, 1) - sum_above / np.maximum(above, 1)
     between = below * above * np.square(difference)
     best = np.flatnonzero(np.isclose(between, between.max(), rtol=1e-9, atol=0))
-    threshold = float(edges[1:-1][best].mean()) if between.max() > 0 else 0.0
-    threshold = round(min(max(threshold, _LOWEST), _HIGHEST), 3)
-    return min(threshold, math.floor(np.median(known) * 1000) / 1000)
+    return float(edges[1:-1][best].mean()) if between.max() > 0 else low
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,10 +93,10 @@ class FilterShard:
                         continue
                     for clip in parent.read_file(file):
                         row = _row(rows, self.scores, clip, split)
-                        if split == TEST or row.score >= self.threshold:
+                        if split == TEST or row.quality >= self.threshold:
                             writer.write(split, clip)
                         else:
-                            writer.reject(row.sequence_id, Fault(LOW_SCORE, f"score {row.score:.4g}"), **_why(row))
+                            writer.reject(row.sequence_id, Fault(LOW_SCORE, f"{row.quality:.4g}"), **_why(row))
 
 
 @functools.lru_cache(maxsize=1)  # a worker makes many shards of one dataset
@@ -111,7 +123,7 @@ def _row(rows: dict[int, Row], table: AnyPath, clip: Clip, split: str) -> Row:
 
 
 def _why(row: Row) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in ("split", "signer", "score", "label", "prediction")}
+    return {name: getattr(row, name) for name in ("split", "signer", "score", "quality", "label", "prediction")}
 
 
 def filter_dataset(
@@ -134,9 +146,11 @@ def filter_dataset(
     scores_sha256 = manifest["files"][score_table.FILE_NAME]
     _check_rows(rows, table, source)
     origin = "given" if threshold is not None else "chosen from the training scores"
-    training_scores = [row.score for row in rows.values() if row.split == TRAIN]
+    training = [row for row in rows.values() if row.split == TRAIN]
     if threshold is None:
-        threshold = choose_threshold(training_scores)
+        known = all(row.probability is not None for row in training)
+        threshold = choose_threshold([row.quality for row in training], probabilities=known)
+    training_scores = [row.quality for row in training]
     if max(training_scores) < threshold:
         best = f"{max(training_scores):.4g}"
         raise UserError(f"--threshold {threshold:g} leaves nothing to train on: the best training score is {best}")

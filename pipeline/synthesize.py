@@ -1,204 +1,167 @@
-"""Makes sample data in the layout of the Kaggle fingerspelling set, with hands from a kinematic model.
+"""Makes sample data in the layout of a Kaggle set, with hands from a kinematic model.
 
     python -m pipeline.synthesize --output data/sample
+    python -m pipeline.synthesize --task isolated-signs --output data/sample-signs
 
-writes a folder that every other command reads as it reads the real set:
+Each writes a folder that every other command reads as it reads the real set. Of fingerspelling:
 
     train.csv                             path, file_id, sequence_id, participant_id, phrase
     train_landmarks/<file_id>.parquet     a row a frame: frame, x/y/z of 543 points (1,629 columns), sequence_id
     character_to_prediction_index.json    the 59 characters
+
+Of isolated signs, which are invented and of no language:
+
+    train.csv                             path, participant_id, sequence_id, sign
+    train_landmark_files/<participant_id>/<sequence_id>.parquet
+                                          a row a point: frame, row_id, type, landmark_index, x, y, z; 543 rows a frame
+    sign_to_prediction_index_map.json     the signs
+
+Of both:
+
     planted_corruption.csv                sequence_id, kind: which clips are spoiled, and how; the truth that the
                                           filter's choices are held against, which no other stage may read
     request.json, manifest.json           what was asked for; the manifest is written last
 
-The same options give the same landmarks and phrases, however many files they are spread over. An interrupted command
-continues where it stopped when it is run again.
+The same options give the same data; phrases and their landmarks do not depend on the number of files. An interrupted
+command continues where it stopped when it is run again.
 
 The data show that the program works and how its parts compare; they do not predict results on the real set. What is
 modelled, what is not, and how hard the data are: pipeline/synthesis/__init__.py.
 """
 
 import csv
-import functools
+import dataclasses
 import itertools
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from pipeline import tasks
 from pipeline.common import arguments, directories, errors, progress, storage
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
-from pipeline.dataset import wide
-from pipeline.synthesis.plan import PlannedClip, make_landmarks, plan_clips
-from pipeline.synthesis.signers import Signer, make_signers
-from pipeline.synthesis.tracker import POINT_COLUMNS
-from pipeline.tasks.fingerspelling import CHARACTER_MAP, CHARACTER_TO_INDEX, Fingerspelling
+from pipeline.dataset import parquet
+from pipeline.synthesis import samples
+from pipeline.synthesis.plan import Planned
+from pipeline.synthesis.samples import SAMPLES, Samples
 
-MOST_CLIPS = 1 << 31  # there are no more ids
 KIND = directories.Kind("sample set", made_by="pipeline.synthesize")
 # Raise it when the same arguments give other data than before.
 GENERATOR_VERSION = 1
 
-_MIN_ROWS_PER_GROUP = 4096
 
-
-def synthesize(
-    output: AnyPath, *, clips: int = 1200, signers: int = 12, files: int = 6, spoiled_share: float = 0.12, seed: int = 0
-) -> bool:
+def synthesize(output: AnyPath, *, task: str = tasks.DEFAULT, **asked: Any) -> bool:
     """Writes the folder. Returns whether there was anything to do: a complete folder of the same arguments stays.
+
+    Args:
+      asked: fields of the task's class in `samples.SAMPLES`, which has their defaults.
 
     Raises:
       UserError: arguments that make no sense, or `output` holds something else or cannot be written.
     """
-    if not 1 <= clips <= MOST_CLIPS:
-        raise UserError(f"{clips} clips: expected at least 1, and at most {MOST_CLIPS}")
-    for count, things in ((signers, "signers"), (files, "files")):
-        if not 1 <= count <= clips:
-            raise UserError(f"{count} {things} for {clips} clips: expected between 1 and {clips}")
-    if not 0 <= spoiled_share <= 1:
-        raise UserError(f"a spoiled share of {spoiled_share:g}: expected between 0 and 1")
-    if seed < 0:
-        raise UserError(f"seed {seed}: expected at least 0")
-    request = directories.Request(
-        KIND,
-        {
-            "clips": clips,
-            "signers": signers,
-            "files": files,
-            "spoiled_share": spoiled_share,
-            "seed": seed,
-            "generator_version": GENERATOR_VERSION,
-        },
-    )
+    wanted = _samples(task, asked)
+    wanted.check()
+    settings = {"task": task, **dataclasses.asdict(wanted), "generator_version": GENERATOR_VERSION}
+    request = directories.Request(KIND, settings)
     try:
         if directories.prepare(output, request):
             return False
-        planned = plan_clips(clips=clips, signers=signers, files=files, spoiled_share=spoiled_share, seed=seed)
-        num_frames = _write_all_landmarks(output, planned, make_signers(signers, seed), seed)
-        _write_metadata(output, planned)
+        planned = wanted.plan()
+        num_frames = _write_landmarks(output, wanted, planned)
+        _write_metadata(output, wanted, planned)
         directories.complete(output, request, {"frames": num_frames})
     except OSError as error:
         raise UserError(f"cannot write to {output}: {errors.reason(error)}") from error
     return True
 
 
-def _write_all_landmarks(output: AnyPath, planned: list[PlannedClip], signers: list[Signer], seed: int) -> int:
+def _samples(task: str, asked: dict[str, Any]) -> Samples:
+    if task not in SAMPLES:
+        raise UserError(f"there are no sample data of the task {task!r}{errors.nearest(task, SAMPLES)}")
+    for name in asked:
+        if name not in samples.options(task):
+            raise UserError(f"--{name.replace('_', '-')} is not an option of the task {task}: leave it out")
+    return SAMPLES[task](**asked)
+
+
+def _write_landmarks(output: AnyPath, wanted: Samples, planned: list[Planned]) -> int:
     """Writes the parquet files that are not there yet. Returns the number of frames of all of them."""
-    (output / "train_landmarks").mkdir(exist_ok=True)
     num_frames = 0
     with progress.progress("clips") as bar:
         task = bar.add_task("synthesize", total=len(planned), already=0, note="")
-        for file_id, members in itertools.groupby(planned, key=lambda clip: clip.file_id):
+
+        def recordings(clips: list[Planned]) -> Iterator[tuple[Planned, np.ndarray]]:
+            nonlocal num_frames
+            for clip in clips:
+                landmarks = wanted.record(clip)
+                yield clip, landmarks
+                num_frames += len(landmarks)
+                bar.advance(task)
+
+        for name, members in itertools.groupby(planned, key=wanted.file):
             group = list(members)
-            path = output / "train_landmarks" / f"{file_id}.parquet"
+            path = output / name
             # A file of an interrupted run is whole: it got its name last.
             if path.is_file():
                 bar.update(task, advance=len(group), already=bar.tasks[task].fields["already"] + len(group))
+                with parquet.opened(path) as file:
+                    num_frames += file.metadata.num_rows // wanted.rows_per_frame
             else:
-                _write_landmarks(path, group, signers, seed, advance=lambda: bar.advance(task))
-            with wide.open_file(path) as file:
-                num_frames += file.metadata.num_rows
+                path.parent.mkdir(parents=True, exist_ok=True)
+                wanted.write(path, recordings(group))
     return num_frames
 
 
-def _write_landmarks(
-    path: AnyPath, planned: list[PlannedClip], signers: list[Signer], seed: int, *, advance: Callable[[], None]
-) -> None:
-    """Writes one parquet file of whole clips, a few of them in memory at a time."""
-    with (
-        storage.replacing(path) as temporary,
-        temporary.open("wb") as file,
-        pq.ParquetWriter(
-            file,
-            schema(),
-            compression="zstd",
-            compression_level=1,
-            use_dictionary=False,
-            # Splitting floats into streams of bytes before compression halves both size and time.
-            use_byte_stream_split=list(POINT_COLUMNS),
-        ) as writer,
-    ):
-        waiting: list[tuple[int, np.ndarray]] = []
-        for clip in planned:
-            landmarks = make_landmarks(clip, signers[clip.signer], seed)
-            waiting.append((clip.sequence_id, landmarks))
-            if sum(len(each) for _, each in waiting) >= _MIN_ROWS_PER_GROUP or clip is planned[-1]:
-                table = _table(waiting)
-                writer.write_table(table, row_group_size=len(table))
-                waiting = []
-            advance()
+def _write_metadata(output: AnyPath, wanted: Samples, planned: list[Planned]) -> None:
+    with storage.replacing(output / wanted.class_map) as temporary:
+        temporary.write_text(json.dumps(wanted.classes()), encoding="utf-8")
+    spoiled = ({"sequence_id": each.sequence_id, "kind": each.spoiled} for each in planned if each.spoiled)
+    _write_csv(output / "planted_corruption.csv", ["sequence_id", "kind"], spoiled)
+    rows = [wanted.row(each) for each in planned]
+    _write_csv(output / wanted.task.metadata.file, list(rows[0]), rows)
 
 
-def _table(recordings: list[tuple[int, np.ndarray]]) -> pa.Table:
-    """Rows of `schema` from (clip id, landmarks (T, 543, 3)); NaN becomes null, as in the real files."""
-    frames = np.concatenate([np.arange(len(landmarks), dtype=np.int16) for _, landmarks in recordings])
-    ids = np.concatenate([np.full(len(landmarks), sequence_id) for sequence_id, landmarks in recordings])
-    columns_CxT = np.concatenate([landmarks.T.reshape(len(POINT_COLUMNS), -1) for _, landmarks in recordings], axis=1)
-    points = [pa.array(column, from_pandas=True) for column in columns_CxT]
-    return pa.Table.from_arrays([pa.array(frames), *points, pa.array(ids)], schema=schema())
-
-
-@functools.cache
-def schema() -> pa.Schema:
-    """The columns of the Kaggle files, with the index as pandas writes it."""
-    types = {"frame": "int16"} | dict.fromkeys(POINT_COLUMNS, "float32") | {"sequence_id": "int64"}
-    pandas = {
-        "index_columns": ["sequence_id"],
-        "column_indexes": [
-            {"name": None, "field_name": None, "pandas_type": "unicode", "numpy_type": "object", "metadata": None}
-        ],
-        "columns": [
-            {"name": name, "field_name": name, "pandas_type": kind, "numpy_type": kind, "metadata": None}
-            for name, kind in types.items()
-        ],
-        "pandas_version": "2.0.0",
-    }
-    fields = [pa.field(name, pa.type_for_alias(kind)) for name, kind in types.items()]
-    return pa.schema(fields, metadata={"pandas": json.dumps(pandas)})
-
-
-def _write_metadata(output: AnyPath, planned: list[PlannedClip]) -> None:
-    with storage.replacing(output / CHARACTER_MAP) as temporary:
-        temporary.write_text(json.dumps(CHARACTER_TO_INDEX), encoding="utf-8")
-    _write_csv(
-        output / "planted_corruption.csv",
-        ("sequence_id", "kind"),
-        ((each.sequence_id, each.spoiled) for each in planned if each.spoiled),
-    )
-    columns = Fingerspelling.metadata
-    _write_csv(
-        output / columns.file,
-        (columns.path, "file_id", columns.id, columns.signer, columns.label),
-        (
-            (f"train_landmarks/{each.file_id}.parquet", each.file_id, each.sequence_id, each.signer, each.phrase)
-            for each in planned
-        ),
-    )
-
-
-def _write_csv(path: AnyPath, header: tuple[str, ...], rows: Iterable[tuple]) -> None:
+def _write_csv(path: AnyPath, header: list[str], rows: Iterable[dict]) -> None:
     with storage.replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+        writer = csv.DictWriter(file, header, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def main() -> None:
     parser = arguments.Parser(__doc__)
     parser.add_argument("--output", type=arguments.path, required=True, help="directory: new, empty or unfinished")
-    parser.add_argument("--clips", type=int, default=1200, metavar="N", help="how many; 1,000 take about 0.4 GB")
-    parser.add_argument("--signers", type=int, default=12, metavar="N", help="how many people, with equally many clips")
-    parser.add_argument("--files", type=int, default=6, metavar="N", help="how many parquet files")
-    parser.add_argument(
-        "--spoiled-share", type=float, default=0.12, metavar="SHARE", help="share of spoiled clips, 0 to 1"
-    )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of people, phrases and motions")
-    options = parser.parse_args()
-    if not synthesize(**vars(options)):
+    parser.add_argument("--task", default=tasks.DEFAULT, metavar="NAME", help=f"one of {', '.join(SAMPLES)}")
+    _add(parser, "clips", "how many; 1,000 of phrases take about 0.4 GB, of signs 0.15 GB")
+    _add(parser, "signers", "how many people, with equally many clips")
+    _add(parser, "files", "how many parquet files")
+    _add(parser, "signs", "how many different ones, with equally many clips")
+    _add(parser, "spoiled_share", "share of spoiled clips, 0 to 1", kind=float, metavar="SHARE")
+    _add(parser, "seed", "of people, phrases or signs, and motions")
+    options = vars(parser.parse_args())
+    output, task = options.pop("output"), options.pop("task")
+    asked = {name: value for name, value in options.items() if value is not None}
+    if not synthesize(output, task=task, **asked):
         return
-    print(f"{options.clips} clips of {options.signers} signers: {options.output}")
-    print(f"next: scripts/run_pipeline {arguments.command('--data', options.output)} --output DIRECTORY")
+    made = _samples(task, asked)
+    print(f"{made.clips} clips of {made.signers} signers: {output}")
+    of_task = [] if task == tasks.DEFAULT else ["--task", task]
+    print(f"next: scripts/run_pipeline {arguments.command(*of_task, '--data', output)} --output DIRECTORY")
+
+
+def _add(parser: arguments.Parser, name: str, text: str, *, kind: type = int, metavar: str = "N") -> None:
+    """Adds an option of sample data, whose help says its default, and for which task where that matters."""
+    defaults = {task: getattr(of_task, name) for task, of_task in SAMPLES.items() if name in samples.options(task)}
+    if len(defaults) == 1:
+        ((task, default),) = defaults.items()
+        said = f"{task} only; default: {default}"
+    elif len(set(defaults.values())) == 1:
+        said = f"default: {next(iter(defaults.values()))}"
+    else:
+        said = "default: " + ", ".join(f"{default} for {task}" for task, default in defaults.items())
+    parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=f"{text} ({said})")
 
 
 if __name__ == "__main__":

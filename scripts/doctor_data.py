@@ -11,17 +11,16 @@ from pipeline import tasks
 from pipeline.beam import conversion
 from pipeline.common.errors import UserError
 from pipeline.common.peak_memory import peak_memory
-from pipeline.dataset import clips, metadata, wide
+from pipeline.dataset import clips, metadata, readers
 from pipeline.dataset.clips import Clip
 from pipeline.dataset.metadata import Metadata
 from pipeline.dataset.splits import TRAIN, SplitRule
 from pipeline.tasks.faults import Fault
 from scripts.doctor import FAIL, GB, OK, WARN, Finding
-from scripts.run_pipeline import PRESETS
+from scripts.run_pipeline import PRESETS, preset_for
 from training import config as cfg
 from training import devices
 
-PRESET = "small"
 SAMPLE = 256  # clips that are trained on
 STEPS = 20
 
@@ -36,15 +35,15 @@ def check_accelerator() -> Finding:
 def examine(data: pathlib.Path, task_name: str | None) -> Iterator[Finding]:
     """Findings about the folder and, where all of it can be read, about a run on it."""
     try:
-        task_type = tasks.named(task_name or tasks.DEFAULT)
+        task_type = conversion.task_of(data, task_name)
         table = metadata.read(data, task_type.metadata)
-        task = task_type.of_data(data)
+        task = task_type.of_data(data, (entry.label for entry in table.entries.values()))
         split_of = SplitRule().assign(table.entries.values())
         size = sum(conversion.input_sizes(data, table, table.paths).values())
         num_frames: dict[int, int] = {}
         for path in table.paths:  # only footers and ids are read
-            ids, counts = np.unique(wide.read_ids(data / path, task), return_counts=True)
-            num_frames |= dict(zip(ids.tolist(), counts.tolist(), strict=True))
+            ids = [entry.sequence_id for entry in table.by_path[path]]
+            num_frames |= readers.reader(task).count_frames(data / path, task, ids)
         missing = table.entries.keys() - num_frames.keys()
         if missing:
             yield WARN, "data", f"{len(missing):,} clips of the metadata have no rows, such as {min(missing)}: rejected"
@@ -61,26 +60,26 @@ def examine(data: pathlib.Path, task_name: str | None) -> Iterator[Finding]:
 
 
 def usable_clips(data: pathlib.Path, table: Metadata, task: tasks.Task) -> Iterator[Clip]:
-    """Of the first file."""
-    for sequence_id, found in wide.read_clips(data / table.paths[0], task):
-        if entry := table.entries.get(sequence_id):
-            examined = clips.examine(entry, found, task)
-            if not isinstance(examined, Fault):
-                yield examined[0]
+    """Of the first files."""
+    for path in table.paths:
+        ids = [entry.sequence_id for entry in table.by_path[path]]
+        for sequence_id, found in readers.reader(task).read_clips(data / path, task, ids):
+            if entry := table.entries.get(sequence_id):
+                examined = clips.examine(entry, found, task)
+                if not isinstance(examined, Fault):
+                    yield examined[0]
 
 
 def time_run(sample: list[Clip], task: tasks.Task, training_frames: list[int]) -> Finding:
     """Trains some steps of both models of the small preset, as `scripts/run_pipeline` does, and estimates from them."""
     devices.use("auto")
     seconds = 0.0
-    for name in PRESETS[PRESET][:2]:
+    for name in PRESETS[preset_for(type(task))][:2]:
         config = cfg.PRESETS[name]
         frames = int(np.minimum(training_frames, config.data.max_frames).sum())
         seconds += config.optimizer.epochs * frames * seconds_per_frame(sample, task, config)
-    text = (
-        f"preset {PRESET}: training takes about {duration(seconds)}, estimated from {STEPS} steps of both models, which"
-    )
-    return OK, "run", f"{text} held {peak_memory() / GB:.2g} GB. The preset published is for a GPU or TPU"
+    text = f"preset {preset_for(type(task))}: training takes about {duration(seconds)}, by {STEPS} steps of each, which"
+    return OK, "run", f"{text} held {peak_memory() / GB:.2g} GB. The larger presets are for a GPU or TPU"
 
 
 def seconds_per_frame(sample: list[Clip], task: tasks.Task, config: cfg.Config) -> float:

@@ -22,6 +22,7 @@ from rich.text import Text
 
 from inference import recognizer
 from pipeline import tasks
+from pipeline.beam import conversion
 from pipeline.common import directories, storage
 from pipeline.common.arguments import Parser, as_word, command, path, positive
 from pipeline.common.errors import UserError, run
@@ -39,7 +40,14 @@ from training import config
 from training.data import holdout
 
 # For each preset of this script: the training presets of the base and the final model, and how the latter is stored.
-PRESETS = {"small": ("small", "small-final", "float32"), "published": ("base", "final", "float16")}
+PRESETS = {
+    "small": ("small", "small-final", "float32"),
+    "published": ("base", "final", "float16"),
+    "signs-small": ("signs-small", "signs-small", "float32"),
+    "signs": ("signs", "signs", "float16"),
+}
+# Which presets are for tasks with this head.
+HEADS = {"small": "ctc", "published": "ctc", "signs-small": "class", "signs": "class"}
 BY = ("signer", "clip")  # what folds are of
 KIND = directories.Kind("pipeline run", made_by="scripts/run_pipeline")
 DATASET, FILTERED = "dataset", "dataset-filtered"
@@ -52,8 +60,9 @@ def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("--data", type=path, required=True, help="folder with train.csv and its parquet files")
     parser.add_argument("--output", type=path, required=True, help="directory for everything that is made")
-    parser.add_argument("--task", default=tasks.DEFAULT, metavar="NAME", help="as of pipeline.convert")
-    parser.add_argument("--preset", choices=list(PRESETS), default="small", help="small for CPUs, published for a GPU")
+    parser.add_argument("--task", metavar="NAME", help="as of pipeline.convert")
+    presets = "small or signs-small for CPUs, published or signs for a GPU; the small one of the task if not given"
+    parser.add_argument("--preset", choices=list(PRESETS), help=presets)
     parser.add_argument(
         "--test-signers",
         type=signers,
@@ -64,9 +73,9 @@ def main() -> None:
     parser.add_argument(
         "--folds",
         type=positive,
-        default=1,
         metavar="K",
-        help="train K base models, each without a fold that it then scores; 1: one, which has seen what it scores",
+        help="train K base models, each without a fold that it then scores; 1: one, which has seen what it scores; if"
+        " not given, as the task says",
     )
     parser.add_argument("--fold-by", choices=BY, default=BY[0], help="what is divided into folds: signers or clips")
     parser.add_argument(
@@ -80,6 +89,10 @@ def main() -> None:
         help="change a training setting of both models, such as optimizer.epochs=2; may be repeated",
     )
     arguments = parser.parse_args()
+    task = conversion.task_of(arguments.data, arguments.task)
+    arguments.task = task.name
+    arguments.folds = arguments.folds or task.folds
+    arguments.preset = arguments.preset or preset_for(task)
     truth = read_truth(arguments.truth) if arguments.truth else {}
     check(arguments, truth)
     test = ",".join(map(str, arguments.test_signers)) or None
@@ -100,11 +113,20 @@ def main() -> None:
     print(f"next: python -m inference.recognize FILE.parquet {command('--model', arguments.output / 'model')}")
 
 
+def preset_for(task: type[tasks.Task]) -> str:
+    """The smallest."""
+    return next(name for name, head in HEADS.items() if head == task.head)
+
+
 def check(arguments: argparse.Namespace, truth: dict[int, str]) -> None:
     """Raises a `UserError` of a stage, or of the closing table, before the output holds hours of work."""
+    task = tasks.named(arguments.task)
+    if HEADS[arguments.preset] != task.head:
+        fitting = " or ".join(name for name, head in HEADS.items() if head == task.head)
+        raise UserError(f"--preset {arguments.preset} is not for the task {task.name}: expected {fitting}")
     for preset in PRESETS[arguments.preset][:2]:
         config.resolve(preset, overrides=arguments.set)
-    table = metadata.read(arguments.data, tasks.named(arguments.task).metadata)
+    table = metadata.read(arguments.data, task.metadata)
     split_of = SplitRule(test_signers=arguments.test_signers).assign(table.entries.values())
     if arguments.folds > 1:
         signer_of = {i: table.entries[i].signer for i, split in split_of.items() if split == TRAIN}
@@ -253,7 +275,7 @@ def show(report: dict[str, Any], out: Console) -> None:
     for split, count in clips["splits"].items():
         kept = "all, unfiltered" if split == TEST else f"{clips['kept_by_filter'][split]:,} kept by the filter"
         table.add_row(f"  {split}", f"{count:,}, {kept}")
-    table.add_row("filter threshold", f"score {clips['threshold']}")
+    table.add_row("filter threshold", str(clips["threshold"]))
     for kind, of_kind in report["filter"].items():
         word = "lost" if kind == GOOD else "caught"
         share = of_kind["dropped"] / of_kind["clips"]

@@ -37,6 +37,7 @@ class Morse(Task):
     plausible_rule = "a frame for each letter"
     contract = ExportContract(
         columns=tuple(f"{name}.{axis}" for name in POINTS.names for axis in "zyx"),  # in an order of its own
+        frame=(9,),
         index=np.arange(9).reshape(3, 3)[:, ::-1],
         filler=0,
         max_mb=1.0,
@@ -45,7 +46,7 @@ class Morse(Task):
     )
 
     @classmethod
-    def of_data(cls, data):
+    def of_data(cls, data, labels):
         return cls(json.loads((data / "alphabet.json").read_text(encoding="utf-8")))
 
     @property

@@ -27,6 +27,9 @@ class Features:
 class Head:
     dropout: float = setting(0.4, "dropout before the last layer", at_least=0, below=1)
     dropout_epoch: int = setting(0, "the epoch, from 0 on, with which that dropout begins", at_least=0)
+    label_smoothing: float = setting(
+        0.0, "share of the label that is spread over all classes; only of heads for whole clips", at_least=0, below=1
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,6 +150,27 @@ PRESETS: dict[str, Config] = {
         encoder=Published(width=144, blocks=2, heads=4, dropout=0.1, attention_dropout=0.0),
         data=Data(max_frames=160, plausible_only=False),
         optimizer=dataclasses.replace(_SMALL.optimizer, epochs=12),
+    ),
+}
+
+
+# Isolated signs: the published encoder for an accelerator, and a small one. Clips are few and short: they are augmented
+# as in a long training, and the label is softened.
+PRESETS |= {
+    "signs": Config(
+        head=Head(dropout=0.4, label_smoothing=0.1),
+        data=Data(max_frames=160),
+        optimizer=Optimizer(epochs=100, batch_size=128),
+    ),
+    "signs-small": Config(
+        features=Features(hand_shape=True),
+        encoder=Published(width=96, blocks=1, heads=4, dropout=0.2, attention_dropout=0.1),
+        head=Head(dropout=0.4, label_smoothing=0.1),
+        data=Data(max_frames=96, validation_share=0.1),
+        augment=Augment(
+            mirror_probability=0.0, affine_probability=0.75, time_mask_probability=0.3, spatial_mask_probability=0.2
+        ),
+        optimizer=Optimizer(epochs=40, batch_size=16, learning_rate=2e-3, warmup_epochs=2.0, ema=0.0),
     ),
 }
 

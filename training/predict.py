@@ -29,19 +29,35 @@ def clip_outputs(
             yield int(next(positions)), outputs[:frames] if model.head.per_frame else outputs
 
 
-def predict(model: Model, corpus: Corpus, *, max_frames: int, done: Callable[[], None] = lambda: None) -> list[str]:
-    """The predicted label of every clip, in the corpus' order. `done` is called after each."""
-    predictions = [""] * len(corpus)
+def recognize(
+    model: Model, corpus: Corpus, *, max_frames: int, done: Callable[[], None] = lambda: None
+) -> list[tuple[str, np.ndarray | None]]:
+    """The predicted label of every clip, in the corpus' order, and the probabilities of all classes where it has one.
+
+    `done` is called after each.
+    """
+    found: list[tuple[str, np.ndarray | None]] = [("", None)] * len(corpus)
     for position, outputs in clip_outputs(model, corpus, max_frames=max_frames):
-        predictions[position] = prediction(model, outputs)
+        probabilities = None if model.head.per_frame else _softmax(outputs)
+        found[position] = prediction(model, outputs), probabilities
         done()
-    return predictions
+    return found
+
+
+def predict(model: Model, corpus: Corpus, *, max_frames: int) -> list[str]:
+    """The predicted label of every clip, in the corpus' order."""
+    return [label for label, _ in recognize(model, corpus, max_frames=max_frames)]
 
 
 def prediction(model: Model, outputs: np.ndarray) -> str:
     """The label that the outputs of one clip say."""
     classes, _ = model.head.decode(keras.ops.convert_to_tensor(outputs))
     return model.task.prediction(keras.ops.convert_to_numpy(classes).tolist())
+
+
+def _softmax(outputs_V: np.ndarray) -> np.ndarray:
+    exponentials = np.exp(outputs_V.astype(np.float64) - outputs_V.max())
+    return exponentials / exponentials.sum()
 
 
 def _filled(batch: dict[str, np.ndarray], batch_size: int) -> dict[str, np.ndarray]:

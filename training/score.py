@@ -108,7 +108,7 @@ def _score(runs: list[Run], dataset: Dataset) -> list[Row]:
     """A row of every clip: those of training by the run that left them out, the others by the first run."""
     # TensorFlow takes seconds to import: only now, when there is something to do.
     from training.data.corpus import Corpus
-    from training.predict import predict
+    from training.predict import recognize
 
     fold_by_id = fold_of(dataset, runs[0].config.data)
     corpora = {split: Corpus.of(dataset, split) for split in dataset.splits}
@@ -126,10 +126,10 @@ def _score(runs: list[Run], dataset: Dataset) -> list[Row]:
                 if split == TRAIN:
                     fold = data.fold
                     corpus = corpus.select(np.array([fold_by_id[each] for each in corpus.sequence_ids]) == fold)
-                predictions = predict(model, corpus, max_frames=data.max_frames, done=lambda: bar.advance(task))
+                found = recognize(model, corpus, max_frames=data.max_frames, done=lambda: bar.advance(task))
                 rows += [
-                    Row.of(clip, prediction, dataset.task, learnt, fold=fold)
-                    for clip, prediction in zip(corpus.clips, predictions, strict=True)
+                    Row.of(clip, prediction, dataset.task, learnt, fold=fold, probabilities=probabilities)
+                    for clip, (prediction, probabilities) in zip(corpus.clips, found, strict=True)
                 ]
     return rows
 

@@ -12,13 +12,14 @@ from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
 from pipeline.dataset.dataset import STATISTICS, Dataset
 from pipeline.dataset.splits import TRAIN
+from pipeline.scores.score_table import Learnt, Row
 from training import checkpoint, devices, runs
 from training import config as cfg
 from training.data.corpus import Corpus
 from training.data.holdout import Holdout
 from training.data.input_pipeline import Plan, plan_epoch, training_batches
 from training.network.model import Model
-from training.predict import predict
+from training.predict import recognize
 
 
 class Trainer:
@@ -144,23 +145,26 @@ class Trainer:
                 v.assign(np.array(v))
         self._check_weights()
         # With the averages of the weights, if there are any, for `fit` ends with them.
-        score = self._validate()
+        scores = self._validate()
+        score = scores["validation_score"]
         self.history.append(
             {
                 "epoch": epoch + 1,
                 "loss": float(fitted.history["loss"][0]),
-                "validation_score": score,
+                **scores,
                 "clips_without_loss": int(fitted.history["clips_without_loss"][0]),
                 "learning_rate": float(self.model.optimizer.learning_rate),
                 "seconds": round(time.monotonic() - started, 2),  # since it began, or was continued
                 "steps_per_second": round((self.steps_per_epoch - first_step) / seconds_of_steps, 3),
             }
         )
-        if self.best["score"] is None or score > self.best["score"]:
+        # Of equal scores, which are frequent where clips are few and have one class, the surer one.
+        quality = [score, scores.get("validation_probability", 0.0)]
+        if self.best["score"] is None or quality > self.best["quality"]:
             # Beside the best so far, which the last checkpoint names.
             path = self.directory / runs.best_name(epoch + 1)
             checkpoint.save(path, self.model.weights)
-            self.best = {"epoch": epoch + 1, "score": score, "sha256": directories.sha256_of(path)}
+            self.best = {"epoch": epoch + 1, "score": score, "quality": quality, "sha256": directories.sha256_of(path)}
         runs.write_history(self.directory, self.history)
         for v, value in zip(self.model.trainable_variables, steps.weights, strict=True):
             v.assign(value)
@@ -172,9 +176,21 @@ class Trainer:
         self._remove_other_weights()
         return f"epoch {epoch + 1}: loss {self.history[-1]['loss']:.3f}, validation score {score:.4f}"
 
-    def _validate(self) -> float:
-        predictions = predict(self.model, self.validation, max_frames=self.config.data.max_frames)
-        return self.task.score([each.label for each in self.validation.clips], predictions)
+    def _validate(self) -> dict[str, float]:
+        """The score of the validation clips.
+
+        And where a clip has one class, the share of the clips with it among the best five, and its mean probability.
+        """
+        found = recognize(self.model, self.validation, max_frames=self.config.data.max_frames)
+        labels = [each.label for each in self.validation.clips]
+        scores = {"validation_score": self.task.score(labels, [label for label, _ in found])}
+        if not self.model.head.per_frame:
+            known = Learnt.of([])
+            pairs = zip(self.validation.clips, found, strict=True)
+            rows = [Row.of(clip, label, self.task, known, probabilities=each) for clip, (label, each) in pairs]
+            scores["validation_top5"] = sum(row.rank <= 5 for row in rows) / len(rows)
+            scores["validation_probability"] = float(np.mean([row.probability for row in rows]))
+        return scores
 
     def finish(self) -> dict[str, Any]:
         """What the manifest says about the run. Raises `UserError` where its weights are not what was saved."""

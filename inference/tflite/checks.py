@@ -103,7 +103,7 @@ def check_form(file: pathlib.Path, task: Task) -> list[Verdict]:
         ends = (runner.get_input_details(), runner.get_output_details())
         found[name] = [each["shape_signature"].tolist() for end in ends for each in end.values()]
     answer = task.contract.answer_shape(len(task.classes))
-    expected = [[-1, len(task.contract.columns)], list(answer)]
+    expected = [[-1, *task.contract.frame], list(answer)]
     first = interpreter.get_output_details()
     first_is_right = len(first) == 1 and first[0]["shape_signature"].tolist() == expected[1]
     return [

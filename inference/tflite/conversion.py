@@ -67,7 +67,7 @@ def convert(
     task: Task = model.task
     archive = keras.export.ExportArchive()
     archive.track(model)
-    signature = [tf.TensorSpec((None, len(task.contract.columns)), tf.float32, name="inputs")]
+    signature = [tf.TensorSpec((None, *task.contract.frame), tf.float32, name="inputs")]
 
     def serving(inputs):
         return {"outputs": model.head.answer(clip_outputs(model, inputs, max_frames), task.contract.filler)}
@@ -90,7 +90,8 @@ def convert(
     content = converter.convert()
     (directory / MODEL).write_bytes(with_float_filters(content) if weights == "int8" else content)
     shutil.rmtree(saved_model)
-    arguments = {"selected_columns": list(task.contract.columns), "task": task.as_json()}
+    columns = {"selected_columns": list(task.contract.columns)} if task.contract.columns else {}
+    arguments = columns | {"task": task.as_json()}
     model_sha256 = directories.sha256_of(directory / MODEL)
     directories.write_json(directory / ARGUMENTS, arguments | {"model_sha256": model_sha256})
 

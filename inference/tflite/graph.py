@@ -4,6 +4,8 @@ Shapes: T frames, K columns, P points, D dimensions of a point, N frames after r
 outputs of the head, C classes decoded.
 """
 
+import math
+
 import tensorflow as tf
 
 from training.network.layers import frame_numbers
@@ -13,14 +15,16 @@ from training.network.model import Model
 LARGEST = 3e38
 
 
-def clip_outputs(model: Model, inputs_TxK: tf.Tensor, max_frames: int) -> tf.Tensor:
+def clip_outputs(model: Model, inputs: tf.Tensor, max_frames: int) -> tf.Tensor:
     """Outputs (U, V), or (V,), of a clip at its own length, or at the frame budget if it is longer.
 
     Args:
-      inputs_TxK: as the task's export contract says, NaN for missing; no frames are as one all-missing frame.
+      inputs: (T, *frame) as the task's export contract says, NaN for missing; no frames are as one all-missing frame.
     """
     points = model.task.points.shape
-    landmarks = tf.gather(inputs_TxK, model.task.contract.index.ravel(), axis=1)
+    contract = model.task.contract
+    inputs_TxK = tf.reshape(inputs, (-1, math.prod(contract.frame)))
+    landmarks = tf.gather(inputs_TxK, contract.index.ravel(), axis=1)
     landmarks = tf.where(tf.abs(landmarks) < LARGEST, landmarks, float("nan"))
     given = tf.maximum(1.0, tf.cast(tf.shape(landmarks)[0], tf.float32))
     num_frames = tf.minimum(given, float(max_frames))

@@ -15,7 +15,7 @@ from pipeline.common import directories, progress, storage
 from pipeline.common.arguments import command
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
-from pipeline.dataset import dataset, metadata, sharding, wide
+from pipeline.dataset import dataset, metadata, readers, sharding
 from pipeline.dataset.metadata import Entry, Metadata
 from pipeline.dataset.sharding import Shard, ShardReport, ShardWriter
 from pipeline.dataset.splits import SPLITS, SplitRule
@@ -50,8 +50,7 @@ class ConvertShard:
 
     def read(self, path: AnyPath, rows: list[Entry]) -> Iterator[tuple[int, np.ndarray | Fault]]:
         """Yields each clip of a file by its id; `rows` are what the metadata has in it."""
-        del rows
-        return wide.read_clips(path, self.task)
+        return readers.reader(self.task).read_clips(path, self.task, [row.sequence_id for row in rows])
 
     def __call__(self, shard: Shard) -> None:
         table, split_of = _metadata(self)
@@ -89,7 +88,7 @@ def convert(
     *,
     num_shards: int | None,
     runner: Runner,
-    task_name: str = tasks.DEFAULT,
+    task_name: str | None = None,
     names: Iterable[str] = (),
     folder: AnyPath | None = None,
     kind: type[ConvertShard] = ConvertShard,
@@ -98,6 +97,7 @@ def convert(
 
     Args:
       num_shards: one per file where None, `MOST_SHARDS` at most.
+      task_name: found by the columns of the metadata where None.
       names: of the metadata files in `data`; the task's usual one where there are none.
       folder: with the files, if that is not `data`.
       kind: how they are read.
@@ -106,9 +106,10 @@ def convert(
       UserError: of `metadata.read`, `SplitRule.assign` and `job.make_dataset`; files are missing, or there is no such
         task.
     """
-    task_type = tasks.named(task_name)
+    task_type = task_of(data, task_name, names)
     named = metadata.read(data, task_type.metadata, tuple(names))
-    make = kind(folder or data, data, output, task_type.of_data(data), tuple(named.sha256.items()), rule)
+    task = task_type.of_data(data, (entry.label for entry in named.entries.values()))
+    make = kind(folder or data, data, output, task, tuple(named.sha256.items()), rule)
     split_of = rule.assign(named.entries.values())  # by the names in the metadata
     table = make.of_folder(named)
     sizes = input_sizes(make.folder, table, {table.entries[sequence_id].path for sequence_id in split_of})
@@ -126,6 +127,25 @@ def convert(
     )
     if manifest:
         print(account(output, manifest))
+
+
+def task_of(data: AnyPath, name: str | None, names: Iterable[str] = ()) -> type[Task]:
+    """The task of this name; without one, that whose columns the first metadata file has, which is said.
+
+    Raises:
+      UserError: there is no such task.
+    """
+    if name is not None:
+        return tasks.named(name)
+    fitting = [
+        task
+        for task in tasks.TASKS.values()
+        if set(task.metadata.names) <= set(metadata.header(data, next(iter(names), task.metadata.file)))
+    ]
+    if len(fitting) != 1 or fitting[0].name == tasks.DEFAULT:
+        return tasks.named(tasks.DEFAULT)
+    progress.console.print(f"task {fitting[0].name}, by the columns of the metadata")
+    return fitting[0]
 
 
 def read_metadata(data: AnyPath, task: Task, sha256: Iterable[tuple[str, str]]) -> Metadata:

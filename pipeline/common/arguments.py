@@ -82,7 +82,7 @@ def command(*words: object) -> str:
     return shlex.join(as_word(each) if isinstance(each, pathlib.PurePath) else str(each) for each in words)
 
 
-def as_word(path: storage.AnyPath) -> str:
+def as_word(path: pathlib.PurePath) -> str:
     """The word of a command line that `path` takes for this path, also where it begins like an option or a home."""
     text = str(path)
     return f"./{text}" if text.startswith(("-", "~")) else text

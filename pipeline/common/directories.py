@@ -21,9 +21,9 @@ import types
 from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
-from pipeline.common import errors
+from pipeline.common import errors, storage, temporary
 from pipeline.common.errors import UserError
-from pipeline.common.storage import AnyPath, GsPath, check_ends, file_marks, remove_leftovers, replacing, sha256_of
+from pipeline.common.storage import AnyPath, GsPath, check_ends, file_marks, replacing, sha256_of
 
 SCHEMA_VERSION = 3
 MANIFEST = "manifest.json"
@@ -80,7 +80,8 @@ def prepare(directory: AnyPath, request: Request) -> bool:
                 # Again, now that no other process changes it: one may have finished it meanwhile.
                 complete = _look(directory, request)
                 if not complete:
-                    remove_leftovers(directory)
+                    storage.remove_leftovers(directory)
+                    temporary.remove_leftovers()
                     write_json(directory / REQUEST, request.as_json())
                     stack.pop_all()  # it stays claimed
     if complete:

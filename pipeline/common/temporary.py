@@ -13,15 +13,15 @@ _PREFIX = "fingerspelling-"
 
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[pathlib.Path]:
-    """Yields a new folder, which is removed at the end; and removes those of processes that were killed."""
-    _remove_leftovers(pathlib.Path(tempfile.gettempdir()))
+    """Yields a new folder, which is removed at the end."""
     with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-", ignore_cleanup_errors=True) as name:
         yield pathlib.Path(name)
 
 
-def _remove_leftovers(place: pathlib.Path) -> None:
+def remove_leftovers() -> None:
+    """Removes the folders of processes that were killed."""
     with contextlib.suppress(OSError):  # of a place that cannot be looked into
-        for each in place.glob(f"{_PREFIX}*"):
+        for each in pathlib.Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
             match = re.fullmatch(rf"{_PREFIX}(\d+)-.*", each.name)
             if match and not _is_running(int(match[1])):
                 shutil.rmtree(each, ignore_errors=True)

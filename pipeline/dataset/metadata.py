@@ -85,6 +85,14 @@ def read(data: AnyPath, columns: MetadataColumns, names: Sequence[str] = ()) -> 
     return Metadata(sha256, entries)
 
 
+def header(data: AnyPath, name: str) -> list[str]:
+    """The columns of a metadata file; none where it cannot be read."""
+    try:
+        return _read_bytes(data, name).partition(b"\n")[0].decode("utf-8-sig").strip().split(",")
+    except (UserError, ValueError, OSError):
+        return []
+
+
 def _read_bytes(data: AnyPath, name: str) -> bytes:
     file = data / _path(name, f"metadata of {data}")
     if file.exists() and not file.is_file():

@@ -4,20 +4,17 @@ A file has one row per video frame, a column of clip ids (or an index of pandas)
 among others that are never decoded. The rows of one clip are adjacent, in order of time.
 """
 
-import collections
 import contextlib
 import dataclasses
-import os
-import pathlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.common import errors, storage
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
+from pipeline.dataset import parquet
 from pipeline.tasks.faults import DUPLICATE, OUT_OF_ORDER, Fault
 from pipeline.tasks.task import Task, WideParquet
 
@@ -27,16 +24,18 @@ _UNNAMED_INDEX = "__index_level_0__"
 _BATCH_ROWS = 4096
 
 
-def read_clips(path: AnyPath, task: Task) -> Iterator[tuple[int, np.ndarray | Fault]]:
+def read_clips(path: AnyPath, task: Task, ids: Sequence[int] = ()) -> Iterator[tuple[int, np.ndarray | Fault]]:
     """Yields each clip id of a file once, with its landmarks (T, P, D) float32 or what is wrong with its rows.
 
     Wrong are rows that are not adjacent (`DUPLICATE`: which of them belong together cannot be known) and, where there
     is a column of frame numbers, numbers that do not rise: `DUPLICATE` where they start again, otherwise
-    `OUT_OF_ORDER`. Of these two columns the whole file's are in memory, 16 bytes a row.
+    `OUT_OF_ORDER`. Of these two columns the whole file's are in memory, 16 bytes a row. The file says which clips it
+    has: `ids` are not asked.
 
     Raises:
       UserError: as `read_runs`.
     """
+    del ids
     with _opened(path, task) as recording:
         faults = recording.faults()
         yield from faults.items()
@@ -60,35 +59,17 @@ def read_runs(path: AnyPath, task: Task, columns: Sequence[str] = ()) -> Iterato
         yield from recording.runs()
 
 
-def read_ids(path: AnyPath, task: Task) -> np.ndarray:
-    """(R,) int64, the clip id of each row. Raises `UserError` as `read_runs`."""
+def read_inputs(path: AnyPath, task: Task, columns: Sequence[str]) -> Iterator[tuple[int, np.ndarray]]:
+    """As `read_runs`, with the values (T, K) of other columns."""
+    return read_runs(path, task, columns)
+
+
+def count_frames(path: AnyPath, task: Task, ids: Sequence[int]) -> dict[int, int]:
+    """Rows of each id in a file. Raises `UserError` as `read_runs`."""
+    del ids
     with _opened(path, task) as recording:
-        ids, _ = recording.ids_and_frames()
-    return ids
-
-
-def parquet_files(source: AnyPath) -> list[AnyPath]:
-    """The file, or the parquet files of the folder, in the order of their names.
-
-    Raises:
-      UserError: there is none.
-    """
-    if source.is_file():
-        return [source]
-    files = _of_folder(source)
-    if not files:
-        what = " holds no parquet file" if source.is_dir() else f": {errors.what_is_there(source)}"
-        nearby = errors.suggest_path(source, _is_parquet)
-        raise UserError(f"{source}{what}; expected a parquet file, or a folder of them{nearby}")
-    return files
-
-
-def _is_parquet(place: AnyPath) -> bool:
-    return bool(_of_folder(place)) or (place.suffix == ".parquet" and place.is_file())
-
-
-def _of_folder(folder: AnyPath) -> list[AnyPath]:
-    return sorted(folder.glob("*.parquet")) if folder.is_dir() else []
+        different, counts = np.unique(recording.ids_and_frames()[0], return_counts=True)
+    return dict(zip(different.tolist(), counts.tolist(), strict=True))
 
 
 def id_column(schema: pa.Schema, layout: WideParquet) -> str:
@@ -96,29 +77,18 @@ def id_column(schema: pa.Schema, layout: WideParquet) -> str:
     return _UNNAMED_INDEX if _UNNAMED_INDEX in schema.names and layout.id not in schema.names else layout.id
 
 
-def open_file(path: AnyPath) -> pq.ParquetFile:
-    """A file on this machine, or one in a bucket, of which come only the bytes near the columns that are read."""
-    storage.check_ends(path)
-    # By the bytes of its name, which need not be text.
-    source = pa.OSFile(os.fsencode(path)) if isinstance(path, pathlib.Path) else path.open("rb")
-    # pyarrow's way to read ahead keeps what it read until the file is closed.
-    return pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=False)
-
-
 @contextlib.contextmanager
 def _opened(path: AnyPath, task: Task, columns: Sequence[str] = ()) -> Iterator["_Recording"]:
+    assert isinstance(task.layout, WideParquet)
     shape = (len(columns),) if columns else task.points.shape
     layout = dataclasses.replace(task.layout, values=tuple(columns)) if columns else task.layout
-    try:
-        with open_file(path) as file:
-            yield _Recording(path, layout, shape, file, *_check_schema(path, file.schema_arrow, layout))
-    except (pa.ArrowException, MemoryError, OSError, UnicodeDecodeError) as error:
-        if errors.means_no_memory(error):
-            raise MemoryError(f"{path}: {errors.reason(error)}") from error
-        if getattr(error, "errno", None):
-            raise UserError(f"cannot read {path}: {errors.reason(error)}") from error
-        said = errors.reason(error).rstrip(".")
-        raise UserError(f"cannot read {path} as parquet ({said}): half-downloaded? Download it again") from error
+    with parquet.opened(path) as file:
+        schema = file.schema_arrow
+        ids = id_column(schema, layout)
+        frame = layout.frame if layout.frame in schema.names else None
+        values = dict.fromkeys(layout.values, "number")
+        parquet.check_columns(path, schema, {ids: "integer"} | values, optional={layout.frame: "number"})
+        yield _Recording(path, layout, shape, file, ids, frame)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,34 +168,3 @@ class _Recording:
         with np.errstate(over="ignore"):  # a double beyond float32 becomes infinite, which is counted later
             columns_KxR = np.array(columns, np.float32)
         return np.ascontiguousarray(columns_KxR.T).reshape(-1, *self.shape)
-
-
-def _check_schema(path: AnyPath, schema: pa.Schema, layout: WideParquet) -> tuple[str, str | None]:
-    """The columns with the clip ids and with the frames' numbers."""
-    occurrences = collections.Counter(schema.names)
-    ids = id_column(schema, layout)
-    needed = (ids, *layout.values)
-    _refuse(path, "lacks", [name for name in needed if not occurrences[name]])
-    _refuse(path, "has more than once", [name for name in (*needed, layout.frame) if occurrences[name] > 1])
-    kinds = {field.name: field.type for field in schema}
-    if not pa.types.is_integer(kinds[ids]):
-        raise UserError(f"{path}: column {ids} is {kinds[ids]}, expected integers")
-    wrong = [
-        f"{name} ({kinds[name]})"
-        for name in (*layout.values, layout.frame)
-        if name in kinds and not _is_number(kinds[name])
-    ]
-    _refuse(path, "holds no numbers in", wrong)
-    return ids, layout.frame if occurrences[layout.frame] else None
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return pa.types.is_floating(kind) or pa.types.is_integer(kind)
-
-
-def _refuse(path: AnyPath, what: str, names: list[str]) -> None:
-    if names:
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        plural = "s" if len(names) > 1 else ""
-        shown = ", ".join(names[:3])
-        raise UserError(f"{path} {what} the column{plural} {shown}{more}: expected the task's columns, a row a frame")

@@ -17,6 +17,7 @@ from pipeline.tasks.task import Task
 KIND = directories.Kind("evaluation", made_by="inference.evaluate")
 REPORT = "report.json"
 REPLICATES = 10_000
+TOP = 5  # the best classes, among which a label is looked for
 GROUP_REPLICATES = 1_000  # of each signer and each length, of which there are many
 CONFIDENCE = 0.95
 SEED = 0
@@ -75,6 +76,7 @@ def report(rows: Iterable[Row], task: Task) -> dict[str, Any]:
         return {name: _figures(group, GROUP_REPLICATES) for name, group in sorted(groups.items())}
 
     total = _figures(ordered)
+    by_label = figures_by(lambda row: row.label) if all(row.rank for row in ordered) else {}
 
     def figures_of(belongs: Callable[[Row], bool]) -> dict[str, Any] | None:
         group = [row for row in ordered if belongs(row)]
@@ -91,6 +93,7 @@ def report(rows: Iterable[Row], task: Task) -> dict[str, Any]:
         "disjoint": {name: figures_of(belongs) for name, belongs in DISJOINT.items()},
         "by_signer": {str(who): figures for who, figures in figures_by(lambda row: row.signer).items()},
         "by_frames": _named(figures_by(lambda row: _bin(row.num_frames, FRAME_EDGES)), FRAME_EDGES),
+        **({"top5": sum(row.rank <= TOP for row in ordered) / len(ordered), "by_label": by_label} if by_label else {}),
         "by_units": _named(figures_by(lambda row: _bin(row.units, UNIT_EDGES)), UNIT_EDGES),
         "confusions": [
             {"label": label, "prediction": prediction, "count": count}

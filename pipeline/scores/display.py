@@ -32,14 +32,23 @@ def show(report: Mapping[str, Any], out: Console, *, title: str) -> None:
         table.add_row(f"  {words}", told)
     table.add_row("error rate", f"{report['error_rate']:.4f} of {report['units']:,} {report['unit']}")
     table.add_row("exact", f"{report['exact']:,} ({report['exact'] / report['clips']:.1%})")
-    table.add_row("edits", ", ".join(f"{count:,} {kind}" for kind, count in report["edits"].items()))
-    for kind in analysis.KINDS:
-        table.add_row(f"most {kind}", Text(_most(report["confusions"], kind)))  # as it is: it may hold a bracket
+    if by_label := report.get("by_label"):
+        table.add_row("among the best five", f"{report['top5']:.4f}")
+        worst = sorted(by_label, key=lambda label: (by_label[label]["score"], label))[:_MOST]
+        table.add_row("worst labels", Text(", ".join(f"{label}: {by_label[label]['score']:.3f}" for label in worst)))
+        never = [label for label in by_label if not by_label[label]["score"]]
+        table.add_row("never recognized", Text(", ".join(never) or "none"))
+        table.add_row("most confused", Text(_most(report["confusions"], analysis.KINDS[0])))
+    else:
+        table.add_row("edits", ", ".join(f"{count:,} {kind}" for kind, count in report["edits"].items()))
+        for kind in analysis.KINDS:
+            table.add_row(f"most {kind}", Text(_most(report["confusions"], kind)))  # as it is: it may hold a bracket
     by_score = sorted(report["by_signer"].items(), key=lambda item: (item[1]["score"], item[0]))
     extremes = dict([by_score[0], by_score[-1]])
     table.add_row("signers, worst and best", _scores(extremes))
     table.add_row("by frames", _scores(report["by_frames"]))
-    table.add_row(f"by {report['unit']}", _scores(report["by_units"]))
+    if not by_label:
+        table.add_row(f"by {report['unit']}", _scores(report["by_units"]))
     out.print(table)
 
 

@@ -8,6 +8,8 @@ import dataclasses
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Self
 
+import numpy as np
+
 from pipeline.common import directories, errors, storage, tables
 from pipeline.common.storage import AnyPath
 from pipeline.dataset.clips import ClipInfo
@@ -40,6 +42,8 @@ class Row:
       fold: of the training clips that the model was not trained on, the one that holds this; 0: of none.
       known_signer, known_label: whether the training split, less the fold left out, has clips by this signer, and
         with this label. Both hold for a clip that the model was trained on.
+      probability, rank: of the label among all classes, of a task with one class a clip: what the model gives it, and
+        its place, from 1 on. None and 0 of other tasks.
     """
 
     sequence_id: int
@@ -54,11 +58,32 @@ class Row:
     fold: int = 0
     known_signer: bool = False
     known_label: bool = False
+    probability: float | None = None
+    rank: int = 0
 
     @classmethod
-    def of(cls, clip: ClipInfo, prediction: str, task: Task, learnt: Learnt, *, fold: int = 0) -> Self:
-        """The one place where a prediction is scored."""
+    def of(
+        cls,
+        clip: ClipInfo,
+        prediction: str,
+        task: Task,
+        learnt: Learnt,
+        *,
+        fold: int = 0,
+        probabilities: np.ndarray | None = None,
+    ) -> Self:
+        """The one place where a prediction is scored.
+
+        Args:
+          probabilities: of all classes, of a task with one class a clip.
+        """
+        of_label: dict[str, Any] = {}
+        if probabilities is not None:
+            (index,) = task.encode(clip.label)
+            better = int((probabilities > probabilities[index]).sum())
+            of_label = {"probability": float(probabilities[index]), "rank": 1 + better}
         return cls(
+            **of_label,
             sequence_id=clip.sequence_id,
             signer=clip.signer,
             split=clip.split,
@@ -76,6 +101,11 @@ class Row:
     @property
     def score(self) -> float:
         return (self.units - self.errors) / self.units
+
+    @property
+    def quality(self) -> float:
+        """What tells a spoiled clip from a good one: the probability of its label where that is known, or its score."""
+        return self.score if self.probability is None else self.probability
 
     @property
     def exact(self) -> bool:
@@ -116,6 +146,7 @@ def read(path: AnyPath) -> dict[int, Row]:
     """Rows by `sequence_id`. Raises `UserError` for a table that cannot be read."""
     fields = dataclasses.fields(Row)
     convert: dict[Any, Callable[[str], Any]] = {int: int, str: str, bool: lambda text: text == "1"}
+    convert[float | None] = lambda text: float(text) if text else None
     try:
         table = tables.read_rows(path, path.read_bytes(), _COLUMNS)
         rows = (Row(**{field.name: convert[field.type](values[field.name]) for field in fields}) for values, _ in table)

@@ -1,4 +1,4 @@
-"""The face and body that go with a spelling hand: MediaPipe's 468 face points and 33 body points.
+"""The face and body that go with the hands: MediaPipe's 468 face points and 33 body points.
 
 Centimetres from the middle of the face; the signer's left is at x > 0.
 """
@@ -64,8 +64,15 @@ _ARM_POINTS_ON_HAND = [0, 17, 5, 2]  # the last four of an arm, as hand landmark
 _UPPER_ARM = 27.0
 
 
-def move_body(hand_Tx21x3: np.ndarray, signer: Signer, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Face (T, 468, 3) and body (T, 33, 3) of the owner of a spelling hand. Head and trunk sway; the arm follows."""
+def move_body(
+    hand_Tx21x3: np.ndarray, signer: Signer, rng: np.random.Generator, other_hand_Tx21x3: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Face (T, 468, 3) and body (T, 33, 3) of the owner of these hands. Head and trunk sway; the arms follow.
+
+    Args:
+      hand_Tx21x3: the hand that the signer prefers.
+      other_hand_Tx21x3: the other one; its arm hangs down without.
+    """
     num_frames = len(hand_Tx21x3)
     scale = np.float32(signer.body_scale)
     turned_Tx3x3 = kinematics.rotation_matrices(rng.normal(0, 4, 3) + wander(num_frames, 3, 4.0, rng))
@@ -84,12 +91,19 @@ def move_body(hand_Tx21x3: np.ndarray, signer: Signer, rng: np.random.Generator)
     body_Tx33x3 += 0.6 * sway_Tx1x3
     body_Tx33x3[:, _HEAD_POINTS] += 0.4 * sway_Tx1x3
 
-    shoulder, elbow, *on_hand = _LEFT_ARM if signer.left_handed else _RIGHT_ARM
+    _move_arm(body_Tx33x3, hand_Tx21x3, signer, left=signer.left_handed)
+    if other_hand_Tx21x3 is not None:
+        _move_arm(body_Tx33x3, other_hand_Tx21x3, signer, left=not signer.left_handed)
+    return face_Tx468x3, body_Tx33x3
+
+
+def _move_arm(body_Tx33x3: np.ndarray, hand_Tx21x3: np.ndarray, signer: Signer, *, left: bool) -> None:
+    """Puts the wrist and elbow of `body_Tx33x3` where the hand needs them."""
+    shoulder, elbow, *on_hand = _LEFT_ARM if left else _RIGHT_ARM
     shoulder_Tx3, wrist_Tx3 = body_Tx33x3[:, shoulder], hand_Tx21x3[:, 0]
     reach_Tx1 = np.linalg.norm(wrist_Tx3 - shoulder_Tx3, axis=1, keepdims=True)
     # Upper arm and forearm are equally long: the nearer the wrist, the further out the elbow. Never quite straight.
     bend_Tx1 = np.sqrt(np.maximum(9, (_UPPER_ARM * signer.body_scale) ** 2 - (reach_Tx1 / 2) ** 2))
-    elbow_direction = np.array((0.35 if signer.left_handed else -0.35, -0.9, -0.25), np.float32)
+    elbow_direction = np.array((0.35 if left else -0.35, -0.9, -0.25), np.float32)
     body_Tx33x3[:, elbow] = 0.5 * (shoulder_Tx3 + wrist_Tx3) + bend_Tx1 * elbow_direction
     body_Tx33x3[:, on_hand] = hand_Tx21x3[:, _ARM_POINTS_ON_HAND]
-    return face_Tx468x3, body_Tx33x3

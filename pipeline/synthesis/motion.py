@@ -1,6 +1,6 @@
-"""How the spelling hand moves: from a phrase, through key postures held and left, to angles in every frame.
+"""How a hand moves: from a phrase, through key postures held and left, to angles in every frame.
 
-Everything here is a right hand's; the tracker mirrors it for left-handed signers.
+Everything here is a right hand's; the tracker mirrors it where it is a left one.
 """
 
 import dataclasses
@@ -21,13 +21,13 @@ _WANDER_PERIOD = 12  # frames between the turning points of slow random motion
 
 @dataclasses.dataclass(frozen=True)
 class HandMotion:
-    """What the spelling hand does, whether or not a tracker finds it."""
+    """What a hand does, whether or not a tracker finds it."""
 
     angles: np.ndarray  # (T, A) degrees
     places: np.ndarray  # (T, 3) of the wrist, centimetres from the middle of the face
     in_view: np.ndarray  # (T,) bool
-    first_frame: int  # of the first character
-    last_frame: int  # of the last character
+    first_frame: int  # of what is spelled or signed
+    last_frame: int
 
 
 def spell(phrase: str, signer: Signer, rng: np.random.Generator) -> HandMotion:
@@ -38,17 +38,36 @@ def spell(phrase: str, signer: Signer, rng: np.random.Generator) -> HandMotion:
     leaning_KxA = postures_KxA.copy()
     previous, own, following = postures_KxA[:-2], postures_KxA[1:-1], postures_KxA[2:]
     leaning_KxA[1:-1] += before * (previous - own) + after * (following - own)
+    return animate(leaning_KxA, places_Kx3, starts_K, ends_K, signer.wrist_place, signer, rng)
 
-    num_frames = max(2, math.ceil(ends_K[-1]))
+
+def animate(
+    postures_KxA: np.ndarray,
+    places_Kx3: np.ndarray,
+    starts_K: np.ndarray,
+    ends_K: np.ndarray,
+    offset: np.ndarray,
+    signer: Signer,
+    rng: np.random.Generator,
+) -> HandMotion:
+    """The hand goes from key posture to key posture as people do: not quite exactly, and never quite still.
+
+    The first and the last key posture are the hand at rest.
+
+    Args:
+      starts_K, ends_K: when the hand reaches each key posture and when it leaves it, frames, not whole ones.
+      offset: (3,) or (T, 3), `count_frames(ends_K)` frames: added to the places.
+    """
+    num_frames = count_frames(ends_K)
     time_T = np.arange(num_frames)
     # Each finger, the thumb, the orientation and the place lead or lag by about half a frame.
     leads = rng.normal(0, 0.5, 7)
     angle_leads_A = np.repeat(leads[:6], (4, 4, 4, 4, 4, 3))
-    angles_TxA = _follow(leaning_KxA, starts_K, ends_K, time_T[:, None] + angle_leads_A)
+    angles_TxA = _follow(postures_KxA, starts_K, ends_K, time_T[:, None] + angle_leads_A)
     places_Tx3 = _follow(places_Kx3, starts_K, ends_K, time_T[:, None] + leads[[6, 6, 6]])
     angles_TxA += wander(num_frames, kinematics.NUM_ANGLES, 2.0, rng)
     angles_TxA[:, kinematics.ORIENTATION] += signer.hand_tilt
-    places_Tx3 += signer.wrist_place + wander(num_frames, 3, 0.8, rng)
+    places_Tx3 += offset + wander(num_frames, 3, 0.8, rng)
     # In view for the upper half of the ways up and down.
     appears, disappears = (ends_K[0] + starts_K[1]) / 2, (ends_K[-2] + starts_K[-1]) / 2
     return HandMotion(
@@ -58,6 +77,11 @@ def spell(phrase: str, signer: Signer, rng: np.random.Generator) -> HandMotion:
         first_frame=int(starts_K[1]),
         last_frame=int(ends_K[-2]),
     )
+
+
+def count_frames(ends_K: np.ndarray) -> int:
+    """Of a motion whose key postures are left at these times."""
+    return max(2, math.ceil(ends_K[-1]))
 
 
 def touch_by_accident(signer: Signer, rng: np.random.Generator) -> HandMotion:

@@ -12,6 +12,8 @@ class Stream(enum.IntEnum):
     MOTION = 1
     SIGNER = 2
     PLAN = 3
+    SIGN = 4
+    SIGNING_STYLE = 5
 
 
 def generator(seed: int, stream: Stream, index: int = 0) -> np.random.Generator:

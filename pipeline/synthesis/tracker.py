@@ -23,27 +23,30 @@ _MEAN_HAND_LOSS = 3.5  # frames
 _STEP = 1 / (1 << 14)
 
 
-def record(hand_motion: HandMotion, signer: Signer, rng: np.random.Generator) -> np.ndarray:
+def record(
+    hand_motion: HandMotion, signer: Signer, rng: np.random.Generator, other_motion: HandMotion | None = None
+) -> np.ndarray:
     """The landmarks (T, 543, 3) float32, in the order of `POINT_COLUMNS`; NaN where the tracker sees nothing.
 
     x and y are fractions of the image from its top left, z is in image widths and smaller nearer to the camera.
+
+    Args:
+      hand_motion: of the hand that the signer prefers.
+      other_motion: of the other one, as long; without, it is idle, and seldom seen.
     """
     num_frames = len(hand_motion.angles)
-    hand = kinematics.forward(hand_motion.angles.astype(np.float32), signer.hand_bones, signer.hand_palm)
-    hand += hand_motion.places.astype(np.float32)[:, None]
-    if signer.left_handed:
-        hand[..., 0] *= -1
-    face, pose = body.move_body(hand, signer, rng)
-    spelling, other = (LEFT_HAND, RIGHT_HAND) if signer.left_handed else (RIGHT_HAND, LEFT_HAND)
+    hand = _place_hand(hand_motion, signer, left=signer.left_handed)
+    other_hand = None if other_motion is None else _place_hand(other_motion, signer, left=not signer.left_handed)
+    face, pose = body.move_body(hand, signer, rng, other_hand)
+    preferred, other = (LEFT_HAND, RIGHT_HAND) if signer.left_handed else (RIGHT_HAND, LEFT_HAND)
 
-    loss_chance_T = signer.hand_loss / _MEAN_HAND_LOSS * _haste(hand, hand_motion.in_view)
-    lost = _bursts(loss_chance_T, _MEAN_HAND_LOSS, rng)
-    hand = _trembling(hand, 0.1, rng)
-    hand[:, _FINGERTIPS] = _trembling(hand[:, _FINGERTIPS], 0.1, rng)
     landmarks = np.full((num_frames, NUM_POINTS, 3), np.nan, np.float32)
-    seen = np.flatnonzero(hand_motion.in_view & ~lost)
-    landmarks[seen, spelling] = _project_hand(hand[seen], signer)
-    if rng.random() < 1 / 16:
+    seen, hand = _track_hand(hand, hand_motion.in_view, signer, rng)
+    landmarks[seen, preferred] = _project_hand(hand[seen], signer)
+    if other_motion is not None and other_hand is not None:
+        seen, other_hand = _track_hand(other_hand, other_motion.in_view, signer, rng)
+        landmarks[seen, other] = _project_hand(other_hand[seen], signer)
+    elif rng.random() < 1 / 16:
         seen = np.flatnonzero(_bursts(np.full(num_frames, 0.01), 6, rng))
         landmarks[seen, other] = _project_hand(_idle_hand(len(seen), signer, rng), signer)
     seen = np.flatnonzero(~_bursts(np.full(num_frames, 0.002), 8, rng))
@@ -54,6 +57,26 @@ def record(hand_motion: HandMotion, signer: Signer, rng: np.random.Generator) ->
     np.rint(landmarks, out=landmarks)
     landmarks *= _STEP
     return landmarks
+
+
+def _place_hand(hand_motion: HandMotion, signer: Signer, *, left: bool) -> np.ndarray:
+    """The landmarks of a moving hand (T, 21, 3), in centimetres from the middle of the face."""
+    hand = kinematics.forward(hand_motion.angles.astype(np.float32), signer.hand_bones, signer.hand_palm)
+    hand += hand_motion.places.astype(np.float32)[:, None]
+    if left:
+        hand[..., 0] *= -1
+    return hand
+
+
+def _track_hand(
+    hand_Tx21x3: np.ndarray, in_view_T: np.ndarray, signer: Signer, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of the frames in which the hand is found, and the hand with the tracker's error (T, 21, 3)."""
+    loss_chance_T = signer.hand_loss / _MEAN_HAND_LOSS * _haste(hand_Tx21x3, in_view_T)
+    lost_T = _bursts(loss_chance_T, _MEAN_HAND_LOSS, rng)
+    trembling = _trembling(hand_Tx21x3, 0.1, rng)
+    trembling[:, _FINGERTIPS] = _trembling(trembling[:, _FINGERTIPS], 0.1, rng)
+    return np.flatnonzero(in_view_T & ~lost_T), trembling
 
 
 def _haste(hand_Tx21x3: np.ndarray, in_view_T: np.ndarray) -> np.ndarray:

@@ -9,9 +9,10 @@ from typing import Any
 
 from pipeline.common.errors import UserError, nearest
 from pipeline.tasks.fingerspelling import Fingerspelling
+from pipeline.tasks.isolated_signs import IsolatedSigns
 from pipeline.tasks.task import Task
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Fingerspelling,)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Fingerspelling, IsolatedSigns)}
 DEFAULT = Fingerspelling.name
 
 
@@ -24,7 +25,8 @@ def named(name: str) -> type[Task]:
 
 def describe() -> str:
     """Every task in words, for the help of commands."""
-    return "\n\n".join(f"task {name}: {inspect.getdoc(task)}" for name, task in TASKS.items())
+    texts = {name: (inspect.getdoc(task) or "").partition("\n\nAttributes:")[0] for name, task in TASKS.items()}
+    return "\n\n".join(f"task {name}: {text}" for name, text in texts.items())
 
 
 def check_same(first: Task, where: object, second: Task, other: object) -> None:

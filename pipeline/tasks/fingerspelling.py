@@ -45,6 +45,7 @@ class Fingerspelling(Task):
     plausible_rule = "more than two frames with a hand for each character"
     # The competition's limits. How many clips its test set has is not published: as many as the training set.
     contract = ExportContract(
+        frame=(len(COLUMNS),),
         columns=COLUMNS,
         index=np.arange(len(COLUMNS)).reshape(2, -1).T,
         filler=CHARACTER_TO_INDEX[" "],
@@ -54,7 +55,7 @@ class Fingerspelling(Task):
     )
 
     @classmethod
-    def of_data(cls, data: AnyPath) -> "Fingerspelling":
+    def of_data(cls, data: AnyPath, labels: Iterable[str] = ()) -> "Fingerspelling":
         """Checks the character map of a data folder, if there is one."""
         file = data / CHARACTER_MAP
         if file.exists():

@@ -80,19 +80,48 @@ class WideParquet:
     values: tuple[str, ...]
 
 
+@dataclasses.dataclass(frozen=True)
+class LongParquet:
+    """Parquet files of a clip each, with a row for each point of a frame: `pipeline.dataset.long` reads them.
+
+    Attributes:
+      frame: the column of frame numbers.
+      part, index: the columns that say which point a row is: the part that it belongs to, and its number in that.
+      values: the columns of coordinates.
+      parts: how many points each part has, in the order of a frame's rows.
+    """
+
+    frame: str
+    part: str
+    index: str
+    values: tuple[str, ...]
+    parts: Mapping[str, int]
+
+    @property
+    def rows(self) -> list[str]:
+        """The names of the points, part and number, in the order of a frame's rows."""
+        return [f"{part}_{i}" for part, count in self.parts.items() for i in range(count)]
+
+
+Layout = WideParquet | LongParquet
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class ExportContract:
     """What an exported file takes and gives, and what it may need.
 
     Attributes:
-      columns: what the numbers of an input frame are called, in order: `selected_columns` of inference_args.json.
-      index: (P, D) where each coordinate of each point stands in a frame of the input.
+      frame: the shape of a frame of the input.
+      columns: what the numbers of a frame are called, in order, where they are columns: `selected_columns` of
+        inference_args.json.
+      index: (P, D) where each coordinate of each point stands in a frame of the input, flattened.
       filler: of an answer with a row for each class that is recognized, the class of its only row where none is. None
         where the answer is one vector of all classes. No label may be this class alone.
       max_mb: the largest file, in millions of bytes.
       max_hours, test_clips: for recognizing so many clips on one CPU.
     """
 
+    frame: tuple[int, ...]
     columns: tuple[str, ...]
     index: np.ndarray
     filler: int | None
@@ -117,6 +146,8 @@ class Task(abc.ABC):
       metadata: the columns of the table that lists the clips.
       head: the network's last part, of `training.network.heads.HEADS`.
       holdout: what is set aside to choose weights by where the data have no validation split: "labels" or "signers".
+      folds: into how many the training clips are divided, each to be scored by a base model that has not seen it; 1:
+        one model scores what it has learnt.
       unit: what `units` counts, in the plural.
       visible: what `seen` looks for, in words.
       plausible_rule: what `plausible` asks, in words.
@@ -126,6 +157,7 @@ class Task(abc.ABC):
     metadata: ClassVar[MetadataColumns]
     head: ClassVar[str]
     holdout: ClassVar[str]
+    folds: ClassVar[int] = 1
     unit: ClassVar[str]
     visible: ClassVar[str]
     plausible_rule: ClassVar[str]
@@ -137,7 +169,7 @@ class Task(abc.ABC):
 
     @property
     @abc.abstractmethod
-    def layout(self) -> WideParquet:
+    def layout(self) -> Layout:
         """How files of clips are laid out."""
 
     @property
@@ -147,8 +179,11 @@ class Task(abc.ABC):
 
     @classmethod
     @abc.abstractmethod
-    def of_data(cls, data: AnyPath) -> "Task":
-        """The task of a data folder, from what it says of its classes. Raises `UserError` where that cannot be used."""
+    def of_data(cls, data: AnyPath, labels: Iterable[str]) -> "Task":
+        """The task of a data folder, from what it says of its classes, and from the labels of its clips.
+
+        Raises `UserError` where that cannot be used.
+        """
 
     @property
     @abc.abstractmethod
@@ -202,12 +237,12 @@ class Task(abc.ABC):
 
     def as_json(self) -> dict[str, Any]:
         """What makes the same task again, and tells it from others: name, parameters, points, classes, contract."""
-        contract = {"columns": list(self.contract.columns), "index": self.contract.index.tolist()}
+        places = {"frame": list(self.contract.frame), "index": self.contract.index.tolist()}
         return {
             "name": self.name,
             "parameters": dataclasses.asdict(self),
             "points": list(self.points.names),
             "axes": self.points.axes,
             "classes": list(self.classes),
-            "contract": contract | {"filler": self.contract.filler},
+            "contract": places | {"columns": list(self.contract.columns), "filler": self.contract.filler},
         }

@@ -10,20 +10,13 @@ import signal
 import subprocess
 import sys
 import time
-import zipfile
 
 import pytest
-from isal import igzip
 
-from inference import submit
-from pipeline import convert, synthesize
 from pipeline.common import directories
-from pipeline.common.errors import UserError
-from pipeline.dataset import records
 from pipeline.dataset.dataset import Dataset
 from pipeline.scores import score_table
 from pipeline.scores.score_table import Learnt, Row
-from pipeline.tasks.fingerspelling import Fingerspelling
 
 ROOT = pathlib.Path(__file__).parents[2]
 SIGNALS = {"KILL": signal.SIGKILL, "TERM": signal.SIGTERM, "HUP": signal.SIGHUP}
@@ -174,7 +167,10 @@ def folds(toy_dataset, toy_settings, command, made_once) -> pathlib.Path:
 
 # What is killed, and what must be the same in the end.
 COMMANDS = {
-    "filter": ("pipeline.filter --dataset {place}/dataset --scores {place}/scores --workers 1", "shards/* dropped.jsonl"),
+    "filter": (
+        "pipeline.filter --dataset {place}/dataset --scores {place}/scores --workers 1",
+        "shards/* dropped.jsonl",
+    ),
     "convert": ("pipeline.convert --data {place}/data --test-signers 3 --workers 2", "shards/* rejected.jsonl"),
     "evaluate": ("inference.evaluate --model {place}/model --dataset {place}/dataset", "scores.csv"),
     "export": ("inference.export --run {place}/run --dataset {place}/dataset", "model.tflite inference_args.json"),
@@ -196,11 +192,7 @@ def is_slow(name: str, how: str) -> bool:
 
 @pytest.mark.parametrize(
     ("name", "how"),
-    [
-        pytest.param(name, how, marks=[pytest.mark.long] * is_slow(name, how))
-        for name in COMMANDS
-        for how in SIGNALS
-    ],
+    [pytest.param(name, how, marks=[pytest.mark.long] * is_slow(name, how)) for name in COMMANDS for how in SIGNALS],
 )
 def test_killed(name, how, request, place, runner, tmp_path):
     """At several of its deeds, one after the other in one directory: the same command goes on."""

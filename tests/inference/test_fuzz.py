@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from inference.recognizer import MODEL, SERVING, Recognizer, columns
+from inference.recognizer import MODEL, SERVING, Recognizer, as_inputs
 from pipeline.tasks.fingerspelling import Fingerspelling
 
 TASK = Fingerspelling()
@@ -49,7 +49,7 @@ def check(directory, seeds):
     labels = set()
     for seed in seeds:
         landmarks = odd_landmarks(np.random.default_rng(seed))
-        rows = graph(inputs=columns(landmarks, TASK))["outputs"]
+        rows = graph(inputs=as_inputs(landmarks, TASK))["outputs"]
         assert rows.shape[1:] == (len(TASK.classes),), seed
         assert len(rows), seed
         np.testing.assert_array_equal(np.sort(rows)[:, -2:], np.tile([0, 1], (len(rows), 1)), str(seed))

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from inference.recognizer import ARGUMENTS, MODEL, RECOGNIZE, SERVING, Recognizer, columns
+from inference.recognizer import ARGUMENTS, MODEL, RECOGNIZE, SERVING, Recognizer, as_inputs
 from pipeline.common import directories
 from pipeline.common.errors import UserError
 from pipeline.tasks.fingerspelling import COLUMNS, Fingerspelling
@@ -153,13 +153,13 @@ def test_memory_does_not_grow(recognizer, clips):
     recognize(5)
     before = resident()
     recognize(21)
-    assert 21 * sum(columns(clip, TASK).nbytes for clip in clips) > 18e6
+    assert 21 * sum(as_inputs(clip, TASK).nbytes for clip in clips) > 18e6
     assert resident() < before + 4e6
 
 
 def test_columns(clips):
     """They are in the order of the names."""
-    found = columns(clips[4], TASK)
+    found = as_inputs(clips[4], TASK)
     assert (found.shape, found.dtype) == ((4, len(COLUMNS)), np.float32)
     for axis, letter in enumerate("xy"):
         for point in (0, TASK.points.centre, 99):

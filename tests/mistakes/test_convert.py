@@ -54,7 +54,7 @@ MISTAKES = {
     # The parquet files.
     "a file that is missing": (("removed", FILE), GOOD, "data lacks train_landmarks/2.parquet...download or unpack"),
     "a file cut short": (("cut", FILE), GOOD, f"cannot read {FILE}...Download it again...{REST}"),
-    "a row a landmark": (("edited", FILE, a_row_a_landmark), GOOD, f"{FILE} lacks the columns...a row a frame"),
+    "a row a landmark": (("edited", FILE, a_row_a_landmark), GOOD, f"{FILE} lacks the columns"),
     # No space.
     "no space": (("cannot_be_written", RECORDS), GOOD, f"cannot write {RECORDS}: No space left...make room...{REST}"),
     "no space even to say so": (

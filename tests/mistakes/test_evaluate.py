@@ -3,6 +3,7 @@
 import pytest
 
 from inference import evaluate
+from inference.recognizer import Prediction
 
 GOOD = "--model model --dataset dataset --output o"
 
@@ -23,8 +24,8 @@ class Mute:
     def __init__(self, *_, **__):
         pass
 
-    def answer(self, _):
-        return ""
+    def recognize(self, _):
+        return Prediction("", 0.0, 1.0)
 
 
 def test_no_space(refused, monkeypatch):

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.scores import score_table
 
-ROW = "5,3,test,9,1,ab,ab,0,2,0,0,0,1.0,1"
+ROW = "5,3,test,9,1,ab,ab,0,2,0,0,0,,0,1.0,1"
 OTHER = [
     ("is_copy_of", "other", "scores"),
     ("holds", "other/scores.csv", f"{','.join(score_table._COLUMNS)}\n{ROW}\n"),

@@ -28,5 +28,5 @@ def test_no_space(refused, monkeypatch):
     from training import predict, runs
 
     monkeypatch.setattr(runs.Run, "load_model", lambda self: None)
-    monkeypatch.setattr(predict, "predict", lambda model, corpus, **_: [""] * len(corpus))
+    monkeypatch.setattr(predict, "recognize", lambda model, corpus, **_: [("", None)] * len(corpus))
     refused("training.score", ("cannot_be_written", "o/scores.csv"), GOOD, "o/scores.csv: No space left")

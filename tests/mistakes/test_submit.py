@@ -39,7 +39,7 @@ def test_files(refused, monkeypatch, name):
     """Of a submission that says something, without a network."""
 
     class Submission:
-        columns = ("x_face_0",)
+        columns, frame = ("x_face_0",), (1,)
 
         def __init__(self, *_):
             pass

@@ -87,9 +87,10 @@ def test_low_scores_are_left_out_but_of_the_test_split(parent, tmp_path):
         "split": "train",
         "signer": 1,
         "score": 0.0,
+        "quality": 0.0,
         "label": "word a",
         "prediction": "?",
-        "detail": "score 0",
+        "detail": "0",
     }
 
 
@@ -141,6 +142,16 @@ def test_the_threshold_lies_in_the_valley():
 )
 def test_the_threshold_keeps_within_its_bounds(scores, expected):
     assert filter_command.choose_threshold(scores) == expected
+
+
+def test_probabilities_are_divided_by_their_logarithms():
+    """A label that nothing speaks for is not one that little speaks for."""
+    random = np.random.default_rng(0)
+    wrong, doubtful, sure = random.uniform(1e-5, 0.01, 50), random.uniform(0.1, 0.5, 100), random.uniform(0.5, 1, 850)
+    threshold = filter_command.choose_threshold([*wrong, *doubtful, *sure], probabilities=True)
+    assert 0.01 < threshold < 0.2
+    assert filter_command.choose_threshold([0.9] * 10, probabilities=True) < 0.9
+    assert filter_command.choose_threshold([0.0] * 6 + [0.9] * 4, probabilities=True) == 0
 
 
 @pytest.mark.parametrize("scores", [[0.0] * 10, [-1.0] * 7 + [0.3] * 3, [0.0] * 6 + [0.5] * 4])

@@ -10,11 +10,14 @@ import pytest
 
 from pipeline import synthesize
 from pipeline.common.errors import UserError
-from pipeline.synthesis.plan import plan_clips
+from pipeline.dataset import long
+from pipeline.synthesis.plan import plan_clips, plan_signs
 from pipeline.synthesis.tracker import POINT_COLUMNS
 from pipeline.tasks.fingerspelling import CHARACTER_TO_INDEX, Fingerspelling
+from pipeline.tasks.isolated_signs import IsolatedSigns
 
 SMALL = {"clips": 12, "signers": 3, "files": 2, "spoiled_share": 0.25, "seed": 7}
+SIGNS = {"task": "isolated-signs", "clips": 24, "signers": 3, "signs": 4, "spoiled_share": 0.25, "seed": 7}
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +25,17 @@ def folder(tmp_path_factory):
     output = tmp_path_factory.mktemp("synthesize") / "sample"
     assert synthesize.synthesize(output, **SMALL)
     return output
+
+
+@pytest.fixture(scope="module")
+def signs_folder(tmp_path_factory):
+    output = tmp_path_factory.mktemp("synthesize") / "signs"
+    assert synthesize.synthesize(output, **SIGNS)
+    return output
+
+
+def _files(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def _rows(path):
@@ -75,15 +89,21 @@ def test_the_spoiled_list(folder):
     assert {str(each.sequence_id): each.spoiled for each in plan_clips(**SMALL) if each.spoiled} == spoiled
 
 
-def test_the_same_arguments_give_the_same_bytes(folder, tmp_path):
-    synthesize.synthesize(tmp_path / "again", **SMALL)
-    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-    assert "train.csv" in names
-    assert names == sorted(
-        str(p.relative_to(tmp_path / "again")) for p in (tmp_path / "again").rglob("*") if p.is_file()
-    )
-    for name in names:
-        assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
+def test_the_same_arguments_give_the_same_bytes(folder, signs_folder, tmp_path):
+    for made, arguments in ((folder, SMALL), (signs_folder, SIGNS)):
+        synthesize.synthesize(tmp_path / made.name, **arguments)
+        assert "train.csv" in _files(made)
+        assert _files(made) == _files(tmp_path / made.name)
+
+
+def test_landmarks_of_phrases_stay_as_they_were(folder):
+    """What the generator's version promises: the sum of the coordinates, which are whole steps of 1/16,384."""
+    columns = [name for name in POINT_COLUMNS if "hand" in name or "pose" in name]
+    found = 0
+    for path in (folder / "train_landmarks").iterdir():
+        table = pq.read_table(path, columns=columns)
+        found += sum(int(np.rint(np.nansum(table[name].to_numpy().astype(float)) * (1 << 14))) for name in columns)
+    assert found == pytest.approx(1_450_602_285, abs=200)  # another processor may round otherwise here and there
 
 
 def test_landmarks_do_not_depend_on_the_files(folder, tmp_path):
@@ -127,3 +147,55 @@ def test_the_command(folder):
     assert failed.returncode == 1
     assert failed.stderr.startswith(f"error: {folder} holds a sample set made")
     assert failed.stderr.count("\n") == 1
+
+
+def test_signs_are_laid_out_as_in_the_kaggle_files(signs_folder):
+    rows = _rows(signs_folder / "train.csv")
+    assert list(rows[0]) == ["path", "participant_id", "sequence_id", "sign"]
+    assert len({row["sequence_id"] for row in rows}) == SIGNS["clips"]
+    signs = json.loads((signs_folder / "sign_to_prediction_index_map.json").read_text())
+    assert list(signs.values()) == [0, 1, 2, 3]
+    assert set(signs) == {row["sign"] for row in rows}
+    assert len({(row["participant_id"], row["sign"]) for row in rows}) >= 12
+    task = IsolatedSigns.of_data(signs_folder, [])
+    names = [(part, index) for part, count in task.layout.parts.items() for index in range(count)]
+    first_frames = set()
+    for row in rows:
+        assert row["path"] == f"train_landmark_files/{row['participant_id']}/{row['sequence_id']}.parquet"
+        table = pq.read_table(signs_folder / row["path"])
+        types = ["int16", "string", "string", "int16", "double", "double", "double"]
+        assert table.schema.names == ["frame", "row_id", "type", "landmark_index", "x", "y", "z"]
+        assert list(map(str, table.schema.types)) == types
+        frames = table["frame"].to_numpy()
+        first_frames.add(int(frames[0]))
+        np.testing.assert_array_equal(frames, np.repeat(np.arange(frames[0], frames[-1] + 1), 543))
+        last = table.slice(len(table) - 543).to_pydict()
+        assert list(zip(last["type"], last["landmark_index"], strict=True)) == names
+        assert last["row_id"] == [f"{frames[-1]}-{part}-{index}" for part, index in names]
+        assert table["x"].null_count > 0
+        assert not np.isnan(table["x"].drop_null().to_numpy()).any()
+        ((sequence_id, landmarks),) = long.read_clips(signs_folder / row["path"], task, [int(row["sequence_id"])])
+        assert str(sequence_id) == row["sequence_id"]
+        assert landmarks.shape == (len(table) // 543, *task.points.shape)
+    assert len(first_frames) > 12
+
+
+def test_the_spoiled_signs(signs_folder):
+    spoiled = {row["sequence_id"]: row["kind"] for row in _rows(signs_folder / "planted_corruption.csv")}
+    assert sorted(spoiled.values()) == ["accidental_tap"] * 2 + ["truncated"] * 2 + ["wrong_sign"] * 2
+    planned = plan_signs(**{name: value for name, value in SIGNS.items() if name != "task"})
+    assert {str(each.sequence_id): each.spoiled for each in planned if each.spoiled} == spoiled
+
+
+def test_interrupted_signs_go_on(signs_folder, tmp_path):
+    output = tmp_path / "signs"
+    synthesize.synthesize(output, **SIGNS)
+    kept, *missing = (output / row["path"] for row in _rows(output / "train.csv"))
+    before = kept.stat().st_mtime_ns
+    for path in (*missing, output / "train.csv", output / "manifest.json"):
+        path.unlink()
+    assert synthesize.synthesize(output, **SIGNS)
+    assert _files(output) == _files(signs_folder)
+    assert kept.stat().st_mtime_ns == before
+    with pytest.raises(UserError, match="signs: 4 there, 5 asked for"):
+        synthesize.synthesize(output, **SIGNS | {"signs": 5})

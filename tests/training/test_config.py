@@ -11,6 +11,7 @@ import pytest
 from pipeline.common.errors import UserError
 from training import config as cfg
 from training import settings, train
+from training.network.encoders import ENCODERS
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -75,7 +76,7 @@ def test_a_file_and_then_overrides(tmp_path):
         ("data.plausible_only=yes", "plausible_only must be true or false, not 'yes'"),
         ("encoder=4", "encoder must be a table, not '4'"),
         ("encoder.name=publishd", r"there is no encoder 'publishd' \(did you mean published\?\)"),
-        ("encoder.name=zzz", r"there is no encoder 'zzz': expected published$"),
+        ("encoder.name=zzz", r"there is no encoder 'zzz': expected published or recurrent$"),
         ("encoder.name=[1]", r"there is no encoder \[1\]"),
         ("seed.a=4", "seed must be of type int"),
         ("optimizer.epochs=many", "epochs must be of type int .* not 'many'"),
@@ -182,7 +183,8 @@ def test_every_setting_is_told_with_its_meaning_and_range():
     text = cfg.help_text()
     told = [line.split(" = ")[0].strip() for line in text.splitlines() if line.startswith("  ") and " = " in line]
     named = [name for name, *_ in settings.flat(cfg.Config())]
-    assert set(told) == set(named)
+    others = {name for encoder in ENCODERS.values() for name, *_ in settings.flat(encoder(), "encoder.")}
+    assert set(told) == set(named) | others
     assert {"seed", "precision", "features.hand_shape", "encoder.width", "head.dropout_epoch"} <= set(named)
     for name, value, field in settings.flat(cfg.Config()):
         shown = str(value).lower() if isinstance(value, bool) else value

@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.dataset.clips import Clip
 from training.data.corpus import Corpus
-from training.predict import clip_outputs, predict, prediction
+from training.predict import clip_outputs, predict, prediction, recognize
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,9 @@ def test_every_clip_in_the_order_of_the_corpus(tiny_model, corpus, clip, pad):
         np.testing.assert_allclose(found[position], alone, atol=1e-4)
 
     calls = []
-    predictions = predict(tiny_model, corpus, max_frames=12, done=lambda: calls.append(1))
+    found_all = recognize(tiny_model, corpus, max_frames=12, done=lambda: calls.append(1))
+    predictions = predict(tiny_model, corpus, max_frames=12)
+    assert found_all == [(label, None) for label in predictions]
     assert len(calls) == len(corpus)
     assert predictions == [prediction(tiny_model, found[position]) for position in range(len(corpus))]
     assert len(set(predictions)) > 1

@@ -41,6 +41,10 @@ def trainer(dataset, tmp_path):
     return Trainer(dataset, CONFIG, tmp_path)
 
 
+def recognized(corpus):
+    return [(label, None) for label in labels_of(corpus)]
+
+
 def labels_of(corpus):
     return [each.label for each in corpus.clips]
 
@@ -265,9 +269,9 @@ def test_averages_are_validated_and_kept_but_not_trained_on(dataset, tmp_path, m
 
     def predict(model, corpus, max_frames):
         validated.update({v.path: v.numpy() for v in model.trainable_variables})
-        return labels_of(corpus)
+        return recognized(corpus)
 
-    monkeypatch.setattr("training.trainer.predict", predict)
+    monkeypatch.setattr("training.trainer.recognize", predict)
     weights, averages = [], {}
 
     def after_step():  # what the averages should be, in float64; the first step's are its weights
@@ -327,7 +331,7 @@ def test_a_checkpoint_when_it_is_time(dataset, tmp_path, monkeypatch):
     clock, saved = [0.0], []
     trainer = Trainer(dataset, CONFIG, tmp_path, checkpoint_seconds=60)
     monkeypatch.setattr("training.trainer.time.monotonic", lambda: clock[0])
-    monkeypatch.setattr("training.trainer.predict", lambda model, corpus, max_frames: labels_of(corpus))
+    monkeypatch.setattr("training.trainer.recognize", lambda model, corpus, max_frames: recognized(corpus))
     keep = checkpoint.save
 
     def save(path, variables, *note):
@@ -359,7 +363,7 @@ def test_a_checkpoint_of_another_run(dataset, tmp_path):
 def test_late_dropout_begins_in_its_epoch(dataset, tmp_path, monkeypatch):
     trainer = Trainer(dataset, changed(head={"dropout": 0.7, "dropout_epoch": 3}), tmp_path)
     fits_at_once(trainer, monkeypatch)
-    monkeypatch.setattr(Trainer, "_validate", lambda self: 0.5)
+    monkeypatch.setattr(Trainer, "_validate", lambda self: {"validation_score": 0.5})
     rates = []
     for epoch in (0, 2, 3, 4):
         trainer.run_epoch(epoch, lambda: None)
@@ -377,7 +381,7 @@ def scoring(dataset, tmp_path, monkeypatch):
         bias = trainer.model.head.classifier.bias
         for score, value in epochs:
             bias.assign(np.full(bias.shape, value))
-            monkeypatch.setattr(Trainer, "_validate", lambda self, score=score: score)
+            monkeypatch.setattr(Trainer, "_validate", lambda self, score=score: {"validation_score": score})
             trainer.run_epoch(trainer.start_epoch, lambda: None)
         return trainer
 

@@ -105,6 +105,59 @@ def _where(chosen_U):
     return tf.cast(tf.where(chosen_U)[:, 0], tf.int32)
 
 
+class ClassHead(MaskedLayer):
+    """One class a clip: the mean over its frames, a wide layer, late dropout, and the logits of the classes."""
+
+    per_frame = False
+
+    def __init__(self, settings: cfg.Head, num_classes: int, width: int, **kwargs):
+        super().__init__(**kwargs)
+        self.settings = settings
+        self.num_classes = num_classes
+        self.num_outputs = num_classes
+        self.top = keras.layers.Dense(2 * width, activation="swish", name="top")
+        self.dropout = LateDropout(name="late_dropout")
+        self.classifier = keras.layers.Dense(self.num_outputs, dtype="float32", name="classifier")
+
+    def build(self, hidden_shape):
+        clip = (hidden_shape[0], hidden_shape[-1])
+        self.top.build(clip)
+        self.dropout.build((hidden_shape[0], self.top.units))
+        self.classifier.build((hidden_shape[0], self.top.units))
+
+    def call(self, hidden_BxUxD, mask, training=False):
+        inside_BxUx1 = ops.cast(mask, hidden_BxUxD.dtype)[:, :, None]
+        mean_BxD = ops.sum(hidden_BxUxD * inside_BxUx1, axis=1) / ops.maximum(ops.sum(inside_BxUx1, axis=1), 1)
+        return self.classifier(self.dropout(self.top(mean_BxD), training=training))
+
+    def begin_epoch(self, epoch: int) -> None:
+        self.dropout.set_rate(self.settings.dropout if epoch >= self.settings.dropout_epoch else 0.0)
+
+    def loss(self, outputs, *, labels_BxL, label_lengths_B, num_frames_B, sparse: bool):
+        """Cross-entropy with the smoothed label."""
+        del label_lengths_B, sparse
+        smooth = self.settings.label_smoothing
+        target_BxV = ops.one_hot(labels_BxL[:, 0], self.num_classes) * (1 - smooth) + smooth / self.num_classes
+        loss_B = -ops.sum(target_BxV * ops.log_softmax(ops.cast(outputs, "float32"), axis=-1), axis=-1)
+        return loss_B, num_frames_B > 0
+
+    def fits(self, labels_NxL: np.ndarray, label_lengths_N: np.ndarray, num_frames_N: np.ndarray) -> np.ndarray:
+        return num_frames_N > 0
+
+    def fewest_frames(self, label_lengths_N: np.ndarray) -> np.ndarray:
+        return np.ones_like(label_lengths_N)
+
+    def decode(self, outputs):
+        """The best class."""
+        probabilities, classes = ops.top_k(ops.softmax(outputs[None], axis=-1), 1)
+        return ops.cast(classes[0], "int32"), probabilities[0]
+
+    def answer(self, outputs, filler: int | None):
+        """The probability of each class."""
+        del filler
+        return ops.softmax(outputs[None], axis=-1)[0]
+
+
 class LateDropout(MaskedLayer):
     """Dropout that begins when its rate is set: `rate` is a variable, 0 until `set_rate` is called."""
 
@@ -127,4 +180,4 @@ class LateDropout(MaskedLayer):
         return ops.where(kept, x / ops.cast(1.0 - self.rate, x.dtype), 0)
 
 
-HEADS: dict[str, Any] = {"ctc": CtcHead}
+HEADS: dict[str, Any] = {"ctc": CtcHead, "class": ClassHead}

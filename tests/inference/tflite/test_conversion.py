@@ -12,7 +12,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from inference.recognizer import ARGUMENTS, MODEL, RECOGNIZE, SERVING, Recognizer, columns
+from inference.recognizer import ARGUMENTS, MODEL, RECOGNIZE, SERVING, Recognizer, as_inputs
 from inference.tflite import conversion
 from pipeline.common import directories
 from pipeline.dataset.dataset import Dataset
@@ -100,7 +100,7 @@ def test_any_number_of_frames(interpreter, recognizer, noise, num_frames):
     outputs = recognizer.outputs(noise(num_frames))
     assert outputs.shape == (min(max(num_frames, 1), MAX_FRAMES), 60)
     assert np.isfinite(outputs).all()
-    rows = interpreter.get_signature_runner(SERVING)(inputs=columns(noise(num_frames), TASK))["outputs"]
+    rows = interpreter.get_signature_runner(SERVING)(inputs=as_inputs(noise(num_frames), TASK))["outputs"]
     assert len(rows) >= 1
     np.testing.assert_array_equal(rows.sum(axis=1), 1)
 
@@ -130,7 +130,7 @@ def test_the_first_subgraph_is_that_of_the_competition(toy_model, recognizer, no
         )
         assert [each["shape_signature"].tolist() for each in interpreter.get_output_details()] == [[-1, 59]]
         clips = [noise(num_frames, seed) for seed, num_frames in enumerate(LENGTHS)]
-        found = [said(each) for each in first_subgraph(interpreter, [columns(clip, TASK) for clip in clips])]
+        found = [said(each) for each in first_subgraph(interpreter, [as_inputs(clip, TASK) for clip in clips])]
         assert found == [recognizer.answer(clip) for clip in clips]
         assert len(set(found)) > 5
 
@@ -154,7 +154,7 @@ def tflite_runtime(tmp_path_factory):
 @pytest.mark.long
 def test_another_runtime_gives_the_same_answers(tflite_runtime, toy_model, recognizer, noise, tmp_path):
     clips = [noise(num_frames, seed) for seed, num_frames in enumerate(LENGTHS)]
-    np.savez(tmp_path / "clips.npz", *(columns(clip, TASK) for clip in clips))
+    np.savez(tmp_path / "clips.npz", *(as_inputs(clip, TASK) for clip in clips))
     script = textwrap.dedent("""
         import json, sys
         import numpy as np
@@ -183,10 +183,10 @@ def test_another_runtime_gives_the_same_answers(tflite_runtime, toy_model, recog
 def test_clips_of_other_lengths_between_change_nothing(interpreter, noise, signature):
     """The interpreter resizes its tensors from clip to clip."""
     runner = interpreter.get_signature_runner(signature)
-    before = runner(inputs=columns(noise(12), TASK))
+    before = runner(inputs=as_inputs(noise(12), TASK))
     for num_frames in (0, 50):
-        runner(inputs=columns(noise(num_frames), TASK))
-    np.testing.assert_equal(runner(inputs=columns(noise(12), TASK)), before)
+        runner(inputs=as_inputs(noise(num_frames), TASK))
+    np.testing.assert_equal(runner(inputs=as_inputs(noise(12), TASK)), before)
 
 
 @pytest.mark.parametrize("signature", [SERVING, RECOGNIZE])

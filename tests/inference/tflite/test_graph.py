@@ -7,7 +7,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.recognizer import columns
+from inference.recognizer import as_inputs
 from inference.tflite import graph
 from pipeline.tasks.fingerspelling import CHARACTER_TO_INDEX, Fingerspelling
 from training.config import Head
@@ -36,7 +36,7 @@ class Model:
 
 
 def outputs(model, landmarks, max_frames):
-    return graph.clip_outputs(model, tf.constant(columns(landmarks, TASK)), max_frames).numpy()
+    return graph.clip_outputs(model, tf.constant(as_inputs(landmarks, TASK)), max_frames).numpy()
 
 
 def test_columns_become_points_again(noise):

@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from pipeline.dataset.clips import ClipInfo
 from pipeline.scores import score_table
 from pipeline.scores.score_table import Learnt, Row
 from pipeline.tasks.fingerspelling import CHARACTERS, Fingerspelling
+from pipeline.tasks.isolated_signs import IsolatedSigns
 
 TASK = Fingerspelling()
 CLIP = ClipInfo(7, "train", 3, "train", "abcd", 120, 4, True)
@@ -29,6 +31,8 @@ ROWS = st.builds(
     fold=st.integers(0, 9),
     known_signer=st.booleans(),
     known_label=st.booleans(),
+    probability=st.none() | st.floats(0, 1),
+    rank=st.integers(0, 250),
 )
 
 
@@ -75,6 +79,15 @@ def test_what_is_written_is_read(tmp_path_factory, rows):
     assert score_table.read(path) == {row.sequence_id: row for row in rows}
 
 
+def test_the_probability_of_the_label():
+    """Of a task with one class a clip: what the filter goes by, where right or wrong is too coarse."""
+    task = IsolatedSigns(("a", "b", "c"))
+    clip = dataclasses.replace(CLIP, label="b")
+    found = Row.of(clip, "a", task, Learnt.of([]), probabilities=np.array([0.5, 0.3, 0.2]))
+    assert (found.probability, found.rank, found.score, found.quality) == (0.3, 2, 0.0, 0.3)
+    assert (ROW.probability, ROW.rank, ROW.quality) == (None, 0, ROW.score)
+
+
 def test_the_file(tmp_path):
     path = tmp_path / "scores.csv"
     right = dataclasses.replace(ROW, sequence_id=8, prediction=ROW.label, errors=2, units=3)
@@ -84,10 +97,10 @@ def test_the_file(tmp_path):
     header, first, second, end = content.decode().split("\n")
     assert header == (
         "sequence_id,signer,split,num_frames,plausible,label,prediction,errors,units,fold,known_signer,known_label,"
-        "score,exact"
+        "probability,rank,score,exact"
     )
-    assert first == '7,3,train,120,1,"a ""b"", c", =1+1,9,8,2,0,1,-0.125,0'
-    assert second.endswith(",2,3,2,0,1,0.3333333333333333,1")
+    assert first == '7,3,train,120,1,"a ""b"", c", =1+1,9,8,2,0,1,,0,-0.125,0'
+    assert second.endswith(",2,3,2,0,1,,0,0.3333333333333333,1")
     assert end == ""
 
 
@@ -97,8 +110,8 @@ def test_the_file(tmp_path):
         (lambda text: text.replace("label,prediction", "target,prediction"), "lacks the column label"),
         (lambda text: "", "lacks the columns sequence_id, signer, .*found nothing"),
         (lambda text: text.replace(",120,", ",many,"), "'many'"),
-        (lambda text: text + "8,3\n", "line 3: expected 14 fields"),
-        (lambda text: text.replace("125,0\n", "125,0,7\n"), "line 2: expected 14 fields"),
+        (lambda text: text + "8,3\n", "line 3: expected 16 fields"),
+        (lambda text: text.replace("125,0\n", "125,0,7\n"), "line 2: expected 16 fields"),
         (lambda text: text.replace("7,3,", "7.0,3,"), "'7.0'"),
         (lambda text: text + "x" * 200_000, "line 3: field larger than field limit"),
         (lambda text: text + '8,"', "line 3: unexpected end of data"),

@@ -12,14 +12,14 @@ from pipeline.scores import score_table
 from training import config as cfg
 from training import predict, score, train
 from training.data.corpus import Corpus
-from training.network.encoders import ENCODERS, Published
+from training.network.encoders import ENCODERS, Published, Recurrent
 from training.network.model import Model
 from training.runs import Run
 from training.trainer import Trainer
 
 
 def test_encoders_go_by_their_names():
-    assert {"published": Published} == ENCODERS
+    assert {"published": Published, "recurrent": Recurrent} == ENCODERS
     assert cfg.Config().encoder == Published()
 
 

@@ -9,5 +9,6 @@ To add one, write a file beside `published.py` and list its settings in `ENCODER
 
 from training.network.encoders.encoder import EncoderSettings
 from training.network.encoders.published import Published
+from training.network.encoders.recurrent import Recurrent
 
-ENCODERS: dict[str, type[EncoderSettings]] = {settings.name: settings for settings in (Published,)}
+ENCODERS: dict[str, type[EncoderSettings]] = {settings.name: settings for settings in (Published, Recurrent)}

@@ -1,0 +1,94 @@
+"""Parquet files of clips: which there are, how they are opened, and what is said where one cannot be used."""
+
+import collections
+import contextlib
+import os
+import pathlib
+from collections.abc import Iterator, Mapping
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.common import errors, storage
+from pipeline.common.errors import UserError
+from pipeline.common.storage import AnyPath
+from pipeline.tasks.faults import Fault
+
+_KINDS = {
+    "number": lambda kind: pa.types.is_floating(kind) or pa.types.is_integer(kind),
+    "integer": pa.types.is_integer,
+    "text": lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind),
+}
+
+
+@contextlib.contextmanager
+def opened(path: AnyPath) -> Iterator[pq.ParquetFile]:
+    """A file on this machine, or one in a bucket, of which come only the bytes near the columns that are read.
+
+    Raises:
+      UserError: it cannot be opened, or read within the block.
+    """
+    try:
+        storage.check_ends(path)
+        # By the bytes of its name, which need not be text.
+        source = pa.OSFile(os.fsencode(path)) if isinstance(path, pathlib.Path) else path.open("rb")
+        # pyarrow's way to read ahead keeps what it read until the file is closed.
+        with pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=False) as file:
+            yield file
+    except (pa.ArrowException, MemoryError, OSError, UnicodeDecodeError) as error:
+        if errors.means_no_memory(error):
+            raise MemoryError(f"{path}: {errors.reason(error)}") from error
+        if getattr(error, "errno", None):
+            raise UserError(f"cannot read {path}: {errors.reason(error)}") from error
+        said = errors.reason(error).rstrip(".")
+        raise UserError(f"cannot read {path} as parquet ({said}): half-downloaded? Download it again") from error
+
+
+def check_columns(
+    path: AnyPath, schema: pa.Schema, columns: Mapping[str, str], optional: Mapping[str, str] | None = None
+) -> None:
+    """Raises `UserError` where a column is missing, there more than once, or not of its kind, such as "number"."""
+    occurrences = collections.Counter(schema.names)
+    _refuse(path, "lacks", [name for name in columns if not occurrences[name]])
+    every = {**columns, **(optional or {})}
+    _refuse(path, "has more than once", [name for name in every if occurrences[name] > 1])
+    for kind, fits in _KINDS.items():
+        names = [name for name in every if every[name] == kind and occurrences[name]]
+        wrong = [f"{name} ({schema.field(name).type})" for name in names if not fits(schema.field(name).type)]
+        _refuse(path, f"holds no {kind}s in", wrong)
+
+
+def _refuse(path: AnyPath, what: str, names: list[str]) -> None:
+    if names:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        plural = "s" if len(names) > 1 else ""
+        shown = ", ".join(names[:3])
+        raise UserError(f"{path} {what} the column{plural} {shown}{more}: expected the task's columns")
+
+
+def unusable(path: AnyPath, fault: Fault) -> UserError:
+    return UserError(f"{path}: {fault.detail} ({fault.reason})")
+
+
+def files_of(source: AnyPath) -> list[AnyPath]:
+    """The file, or the parquet files of the folder, in the order of their names.
+
+    Raises:
+      UserError: there is none.
+    """
+    if source.is_file():
+        return [source]
+    files = _of_folder(source)
+    if not files:
+        what = " holds no parquet file" if source.is_dir() else f": {errors.what_is_there(source)}"
+        nearby = errors.suggest_path(source, _is_parquet)
+        raise UserError(f"{source}{what}; expected a parquet file, or a folder of them{nearby}")
+    return files
+
+
+def _is_parquet(place: AnyPath) -> bool:
+    return bool(_of_folder(place)) or (place.suffix == ".parquet" and place.is_file())
+
+
+def _of_folder(folder: AnyPath) -> list[AnyPath]:
+    return sorted(folder.glob("*.parquet")) if folder.is_dir() else []
