@@ -96,11 +96,16 @@ def _look(directory: AnyPath, request: Request) -> bool:
         if found == json.loads(json.dumps(request.as_json())):
             return (directory / MANIFEST).is_file()
         # Where nothing came of the other request, it is no loss.
-        if any(file.name != REQUEST for file in directory.iterdir()):
+        if any(file.name != REQUEST for file in _kept(directory)):
             raise UserError(f"{directory} holds {_another(found, request)}: choose another directory")
-    elif directory.exists() and any(directory.iterdir()):
+    elif directory.exists() and any(_kept(directory)):
         raise UserError(f"{directory} already holds something else: choose an empty or new directory")
     return False
+
+
+def _kept(directory: AnyPath) -> Iterator[AnyPath]:
+    """What is in a directory, but for what a process that was killed left half-written."""
+    return (file for file in directory.iterdir() if not storage.is_leftover(file.name))
 
 
 # What this process works on, by real path: file descriptors that hold a lock each, at the latest until it ends.

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from pipeline.common.errors import UserError
 
@@ -15,12 +15,12 @@ PATIENCE = 5.0  # seconds that a command has to end of itself once it is interru
 
 
 def call(command: list[str]) -> int:
-    """The status of a command. It ends with this process: Ctrl-C, SIGTERM and SIGHUP reach it too.
+    """The status of a command. It ends with this process: what `errors.run` makes of signals reaches it too.
 
     On Linux it is asked to end also where this process is killed and cannot pass anything on.
     """
     ends_too = _ends_with(os.getpid()) if sys.platform == "linux" else None
-    with subprocess.Popen(command, preexec_fn=ends_too) as process, _passed_on(process):
+    with subprocess.Popen(command, preexec_fn=ends_too) as process:
         try:
             return process.wait()
         except KeyboardInterrupt:
@@ -29,6 +29,12 @@ def call(command: list[str]) -> int:
                 return process.wait(PATIENCE)
             process.send_signal(signal.SIGINT)  # it has not heard of it: this process alone was interrupted
             return process.wait()
+        except SystemExit:  # SIGTERM or SIGHUP
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE)
+            process.kill()  # nothing, if it has ended
+            raise
 
 
 def _ends_with(parent: int) -> Callable[[], None]:
@@ -41,28 +47,6 @@ def _ends_with(parent: int) -> Callable[[], None]:
             os._exit(1)
 
     return ask
-
-
-@contextlib.contextmanager
-def _passed_on(process: subprocess.Popen) -> Iterator[None]:
-    """While the block runs, what asks this process to end asks `process` first, and then ends this one as well."""
-
-    def end(number: int, frame: object) -> None:
-        process.send_signal(number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(PATIENCE)
-        process.kill()  # nothing, if it has ended
-        process.wait()
-        signal.signal(number, signal.SIG_DFL)
-        signal.raise_signal(number)
-
-    asked = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) != signal.SIG_IGN]  # nohup
-    before = {number: signal.signal(number, end) for number in asked}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def check_status(status: int) -> None:

@@ -199,11 +199,17 @@ def replacing(path: AnyPath) -> Iterator[pathlib.Path]:
         temporary.unlink(missing_ok=True)
 
 
+def is_leftover(name: str) -> bool:
+    """Whether a file has a name of those that `replacing` makes."""
+    return re.fullmatch(r"\..*\.[0-9a-f]{8}\.tmp", name) is not None
+
+
 def remove_leftovers(folder: AnyPath) -> None:
     """Removes what processes that were killed inside `replacing` left in `folder`."""
     if isinstance(folder, pathlib.Path):  # what is on its way to a bucket is not in it
         for file in folder.glob(".*.tmp"):
-            file.unlink(missing_ok=True)
+            if is_leftover(file.name):
+                file.unlink(missing_ok=True)
 
 
 def file_marks(folder: AnyPath, names: Iterable[str]) -> dict[str, str]:

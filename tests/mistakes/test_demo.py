@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "scripts/demo"
-USAGE = "usage: scripts/demo [--quick] [--output DIR]"
+USAGE = "usage: scripts/demo [--task fingerspelling|isolated-signs] [--quick] [--output DIR]"
 
 MISTAKES = {
     "--quik": "'--quik' (did you mean --quick?)",

@@ -21,7 +21,11 @@ MISTAKES = {
     "columns cut short": (("cut", "export/inference_args.json"), GOOD, "export/inference_args.json...make it again"),
     "no such task": (("task", "export/inference_args.json", "toy"), GOOD, "export/inference_args.json...no task 'toy'"),
     "a web page": (("holds", "export/model.tflite", "<!DOCTYPE html>" * 99), GOOD, f"export holds a...{AGAIN}"),
-    "too many threads": (None, f"{GOOD} --threads 9000000000", f"cannot read export...{AGAIN}"),
+    "too many threads": (
+        None,
+        f"{GOOD} --threads 9000000000",
+        "argument --threads: '9000000000' is not a whole number of at",
+    ),
 }
 
 

@@ -73,7 +73,7 @@ def test_real_steps_are_timed(kaggle_data, monkeypatch, doctor):
     monkeypatch.setattr(config, "PRESETS", dict.fromkeys(config.PRESETS, small))
     monkeypatch.setattr(doctor_data, "STEPS", 2)
     _, lines = doctor("--data", kaggle_data())
-    assert "estimated from 2 steps" in said(lines, "ok", "run")
+    assert "by 2 steps of each" in said(lines, "ok", "run")
 
 
 def test_missing_packages(doctor, monkeypatch, kaggle_data):
