@@ -41,8 +41,9 @@ _KINDS = {
 # the same bytes on every CPU.
 _LEVEL = 1
 _GZIP = 16 + isal_zlib.MAX_WBITS  # zlib's way to ask for a gzip header: it has no name and no time
-# The longest record: three hours of 100 points at 30 frames a second. A damaged or hostile file may claim any length.
-LONGEST = 256 << 20  # 256 MiB
+# The longest record: 46 minutes of 100 points at 30 frames a second. A damaged or hostile file may claim any length,
+# and what is made of a record takes several times that.
+LONGEST = 64 << 20  # 64 MiB
 
 # What to do about a record file that cannot be used. A dataset with a manifest would be taken for complete.
 MAKE_AGAIN = "delete it and its dataset's manifest.json, then run the command that made it: it makes what is missing"
@@ -182,6 +183,10 @@ class RecordWriter:
         return self
 
     def write(self, record: bytes) -> None:
+        if len(record) > LONGEST:
+            raise UserError(
+                f"{self.path}: record {self.count} has {len(record):,} bytes, at most {LONGEST:,} can be read"
+            )
         self.content.add(record)
         self.count += 1
         self._put(self._compressor.compress(frame(record)))

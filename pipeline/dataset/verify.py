@@ -75,6 +75,7 @@ def _record_file(found: Dataset, file: RecordFile, report: ShardReport | None) -
             clips.append(ClipInfo.of(records.decode(record, found.task.points.shape), file.split, found.task))
         except ValueError as error:
             yield f"{path}, record {number} is not a clip of this program: {error}"
+            return  # what follows may be as little, and without end
     if str(content) != file.content:
         yield f"{path}: its records are not those that the manifest describes"
     if len(clips) != file.clips:
