@@ -138,9 +138,12 @@ class Dataset:
         count = 0
         for clip in records.read_clips(path, self.task.points.shape, file_sha256=file.file_sha256):
             count += 1
+            if count > file.clips:
+                break
             yield clip
         if count != file.clips:
-            raise UserError(f"{path} has {count} clips, the manifest says {file.clips}: {records.MAKE_AGAIN}")
+            found = f"more than {file.clips}" if count > file.clips else count
+            raise UserError(f"{path} has {found} clips, the manifest says {file.clips}: {records.MAKE_AGAIN}")
 
 
 def read_report(dataset: Dataset, shard: dict[str, Any]) -> ShardReport | None:
