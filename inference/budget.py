@@ -161,7 +161,9 @@ def choose(found: list[Measurement], limits: Limits) -> tuple[Measurement, bool]
 def read(directory: AnyPath, *, complete: bool) -> list[Measurement]:
     """The measurements so far. Raises `UserError` where the file is damaged, or not there although it must be."""
     file = directory / MEASUREMENTS
-    if not complete and not file.is_file():
+    if complete:
+        directories.read_manifest(directory, KIND, files=[MEASUREMENTS])
+    elif not file.is_file():
         return []
     try:
         found = [Measurement(**each) for each in directories.read_json(file)["measurements"]]

@@ -58,7 +58,8 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] = {"epoch": 0, "score": None, "sha256": ""}
         self._run = runs.request(config, dataset).fingerprint
-        storage.remove_leftovers(directory / runs.LOGS)
+        for folder in (directory, directory / runs.LOGS):
+            storage.remove_leftovers(folder)
         directories.write_json(directory / STATISTICS, {"mean": dataset.mean.tolist(), "std": dataset.std.tolist()})
         if (directory / runs.CHECKPOINT).is_file():
             self._restore()

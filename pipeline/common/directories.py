@@ -94,7 +94,10 @@ def _look(directory: AnyPath, request: Request) -> bool:
     if (directory / REQUEST).is_file():
         found = read_json(directory / REQUEST)
         if found == json.loads(json.dumps(request.as_json())):
-            return (directory / MANIFEST).is_file()
+            if not (directory / MANIFEST).exists():
+                return False
+            read_json(directory / MANIFEST)  # a damaged one tells of nothing complete
+            return True
         # Where nothing came of the other request, it is no loss.
         if any(file.name != REQUEST for file in _kept(directory)):
             raise UserError(f"{directory} holds {_another(found, request)}: choose another directory")

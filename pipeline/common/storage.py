@@ -201,7 +201,7 @@ def replacing(path: AnyPath) -> Iterator[pathlib.Path]:
 
 def is_leftover(name: str) -> bool:
     """Whether a file has a name of those that `replacing` makes."""
-    return re.fullmatch(r"\..*\.[0-9a-f]{8}\.tmp", name) is not None
+    return re.fullmatch(r"\..*\.[0-9a-f]+\.tmp", name) is not None
 
 
 def remove_leftovers(folder: AnyPath) -> None:
