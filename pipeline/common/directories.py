@@ -96,7 +96,8 @@ def _look(directory: AnyPath, request: Request) -> bool:
         if found == json.loads(json.dumps(request.as_json())):
             if not (directory / MANIFEST).exists():
                 return False
-            read_json(directory / MANIFEST)  # a damaged one tells of nothing complete
+            if read_json(directory / MANIFEST).get("fingerprint") != request.fingerprint:
+                raise UserError(f"{directory / MANIFEST} is of something else: delete {directory} and make it again")
             return True
         # Where nothing came of the other request, it is no loss.
         if any(file.name != REQUEST for file in _kept(directory)):

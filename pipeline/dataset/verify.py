@@ -103,6 +103,7 @@ def _folded(found: Dataset, reports: list[ShardReport]) -> Iterator[str]:
 
 def _text(path: storage.AnyPath) -> str | None:
     try:
+        storage.check_ends(path)
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError):
         return None

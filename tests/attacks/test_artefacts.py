@@ -1,0 +1,133 @@
+"""Every file that a directory may hold, damaged in every way, is refused by every command that reads it: by one line.
+
+The line names the file, or its directory; nothing on disk is changed. COMMANDS says what each command reads; what it
+does not read is damaged as well, and changes nothing of its answer.
+"""
+
+import re
+import shutil
+from collections.abc import Callable
+
+import pytest
+
+from pipeline.beam import job  # noqa: F401  # slow to import: not within a test
+from pipeline.common import directories
+from pipeline.common.errors import UserError
+from pipeline.tasks.fingerspelling import Fingerspelling
+from tests.attacks.artefacts import (
+    ANOTHER,
+    CASES,
+    COMMANDS,
+    NONE,
+    OPEN,
+    READ_WHOLE,
+    RUINED,
+    SAME_SIZE,
+    damage_file,
+    readers,
+)
+
+
+@pytest.fixture
+def tried(attempt, monkeypatch, place, toy_settings) -> Callable:
+    """`tried(name)` runs a command of COMMANDS; where it would begin something large it says "reached", and ends."""
+    from inference import evaluate, recognize, submit
+    from inference.recognizer import Prediction
+    from scripts import run_pipeline
+
+    class Mute:
+        task, columns, frame = Fingerspelling(), ("x_face_0",), (1,)
+
+        def __init__(self, *_, **__):
+            pass
+
+        def recognize(self, _):
+            return Prediction("", 0.0, 0.0)
+
+        def answer(self, *_):
+            return "a"
+
+    def reached(*_, **__):
+        raise UserError("reached")
+
+    monkeypatch.setattr("inference.tflite.conversion.load", reached)
+    monkeypatch.setattr("training.runs.Run.load_model", reached)
+    monkeypatch.setattr(evaluate, "Recognizer", Mute)
+    monkeypatch.setattr(submit, "Submission", Mute)
+    monkeypatch.setattr(run_pipeline, "run_stages", reached)
+
+    def run(name: str):
+        module, *words = COMMANDS[name][0].replace("SETTINGS", " ".join(toy_settings)).split()
+        with monkeypatch.context() as patched:
+            if name == "train":
+                from training import trainer
+
+                patched.setattr(trainer, "Model", reached)
+            if name == "recognize files":
+                patched.setattr(recognize, "Recognizer", Mute)
+            found = attempt(module, words)
+        shutil.rmtree(place / "o", ignore_errors=True)
+        for folder in list(directories._claimed):
+            directories._release(folder)
+        return found
+
+    return run
+
+
+def is_named(path: str, found, *, nearby: bool) -> bool:
+    """Whether what a command said, one line or the list of `--verify`, names the file, or what it is in.
+
+    Args:
+      nearby: whether another file of its directory will do.
+    """
+    line = found.error or found.output.partition("\n")[0]
+    folder, _, name = path.rpartition("/")
+    top = folder.partition("/")[0] or path
+    alike = name if path in OPEN else path
+    return "\n" not in found.error and bool(
+        alike in line
+        or re.match(rf"error: (cannot read |cannot write to )?{top} ", line)
+        or (nearby and f"{top}/" in line)
+    )
+
+
+@pytest.mark.parametrize(("path", "damage"), CASES)
+def test_a_damaged_file(tried, place, other, path, damage):
+    names = readers(path)
+    if path.startswith("dataset/shards") and damage in SAME_SIZE:
+        names = READ_WHOLE[path.removeprefix("dataset/shards/").partition("-")[0]]
+    damage_file(place, path, damage, other)
+    for name in names:
+        if name in NONE.get((path, damage), ()):
+            continue
+        found = tried(name)
+        assert not [each for each in found.changed if not each.startswith("o/")], (name, found)
+        if path in OPEN and damage not in RUINED and (not found.status or found.error == "error: reached"):
+            continue
+        assert found.status == 1, (name, found)
+        assert is_named(path, found, nearby=damage == ANOTHER or path in OPEN), (name, found)
+
+
+def command_and_answer(tried, name: str):
+    found = tried(name)
+    return found.status, found.error, re.sub(r"\d+\.\d+ ms.*", "", found.output), sorted(found.changed)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_a_command_does_not_read(tried, place, name):
+    """May be damaged: what COMMANDS says is all that it reads."""
+    before = command_and_answer(tried, name)
+    assert before[0] == 0 or before[1] == "error: reached" or name in ("recognize",), before
+    files = [path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()]
+    unread = [path for path in files if name not in readers(path)]
+    assert len(unread) > 10
+    for path in unread:
+        (place / path).unlink()
+        (place / path).write_text("[")
+    assert command_and_answer(tried, name) == before
+
+
+def test_there_are_enough():
+    assert len(CASES) >= 400
+    read = {path for path, _ in CASES}
+    assert all(readers(path) for path in read)
