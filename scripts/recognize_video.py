@@ -1,0 +1,58 @@
+"""Recognizes what people in videos spell.
+
+    scripts/recognize_video hello.mp4 --model out/model
+    scripts/recognize_video --camera 0 --seconds 10 --model out/model
+
+Finds landmarks (pipeline.track) and recognizes them. Prints a line a video: its name, what it says, how sure the model
+is of it (0 to 1) and the milliseconds that took; with --json as an object.
+"""
+
+import contextlib
+import json
+import subprocess
+import sys
+
+from inference.recognizer import Recognizer
+from pipeline import track
+from pipeline.common import native_output
+from pipeline.common.arguments import Parser, as_word, path
+from pipeline.common.errors import run
+from pipeline.common.processes import call, check_status
+from pipeline.common.temporary import temporary_folder
+from pipeline.dataset import readers
+from pipeline.tracking import recordings
+from pipeline.tracking.videos import FOLDER
+
+
+def main() -> None:
+    parser = Parser(__doc__)
+    track.add_options(parser)
+    parser.add_argument("--model", type=path, required=True, help="directory made by inference.export")
+    parser.add_argument("--output", type=path, help="keep the landmarks in this directory; without, they are temporary")
+    parser.add_argument("--json", action="store_true", help="print each line as a JSON object")
+    args = parser.parse_args()
+    track.check(args.videos, args.camera)
+    with native_output.without_remarks():
+        recognizer = Recognizer(args.model)
+    with contextlib.ExitStack() as stack:
+        output = args.output or stack.enter_context(temporary_folder()) / "tracked"
+        words = [*map(as_word, args.videos), "--output", as_word(output), "--workers", str(args.workers)]
+        if args.camera is not None:
+            words += ["--camera", str(args.camera), "--seconds", str(args.seconds)]
+        words += ["--mirrored"] if args.mirrored else []
+        where = sys.stderr.fileno() if args.output else subprocess.DEVNULL  # not of landmarks that do not stay
+        check_status(call([sys.executable, "-P", "-m", "pipeline.track", *words], stdout=where))
+        for video in recordings.read(output):
+            file = output / FOLDER / f"{video.file}.parquet"
+            for _, landmarks in readers.reader(recognizer.task).read_runs(file, recognizer.task):
+                found = recognizer.recognize(landmarks)
+                values = {"file": video.file, "prediction": found.label, "confidence": round(found.confidence, 4)}
+                if args.json:
+                    print(json.dumps(values | {"milliseconds": round(found.milliseconds, 2)}), flush=True)
+                else:
+                    line = f"{video.file}\t{found.label}\t{found.confidence:.2f}\t{found.milliseconds:.1f} ms"
+                    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    run(main)
