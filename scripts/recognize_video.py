@@ -23,6 +23,8 @@ from pipeline.dataset import readers
 from pipeline.tracking import recordings
 from pipeline.tracking.videos import FOLDER
 
+_STANDARD_ERROR = 2
+
 
 def main() -> None:
     parser = Parser(__doc__)
@@ -40,7 +42,7 @@ def main() -> None:
         if args.camera is not None:
             words += ["--camera", str(args.camera), "--seconds", str(args.seconds)]
         words += ["--mirrored"] if args.mirrored else []
-        where = sys.stderr.fileno() if args.output else subprocess.DEVNULL  # not of landmarks that do not stay
+        where = _STANDARD_ERROR if args.output else subprocess.DEVNULL  # of landmarks that do not stay it need not tell
         check_status(call([sys.executable, "-P", "-m", "pipeline.track", *words], stdout=where))
         for video in recordings.read(output):
             file = output / FOLDER / f"{video.file}.parquet"

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import re
+import shutil
 import time
 from collections.abc import Iterator
 
@@ -16,6 +17,7 @@ from mediapipe.python.solutions import holistic
 
 from pipeline.common import storage
 from pipeline.common.errors import UserError
+from pipeline.common.temporary import temporary_folder
 from pipeline.dataset.writers import FACE, LEFT_HAND, NUM_POINTS, POSE, RIGHT_HAND
 from pipeline.tracking.videos import Film, Tracker
 
@@ -105,21 +107,16 @@ def record(camera: int, seconds: float, path: pathlib.Path) -> None:
     finally:
         capture.release()
     height, width = picture.shape[:2]
-    with storage.replacing(path) as temporary:
-        temporary.touch()  # it raises what OpenCV does not
+    with temporary_folder() as folder, storage.replacing(path) as temporary:
+        written = folder / "camera.avi"  # by its name OpenCV knows the format
         codec = cv2.VideoWriter.fourcc(*"MJPG")
-        writer = cv2.VideoWriter(
-            os.fspath(temporary), cv2.CAP_OPENCV_MJPEG, codec, len(pictures) / passed, (width, height)
-        )
+        writer = cv2.VideoWriter(os.fspath(written), codec, len(pictures) / passed, (width, height))
         for picture in pictures:
             writer.write(picture)
         writer.release()
-        try:
-            complete = look(temporary).frames == len(pictures)
-        except UserError:
-            complete = False
-        if not complete:  # the writer does not say why
-            raise UserError(f"cannot write {path}: is there room?")
+        if not written.is_file() or look(written).frames != len(pictures):  # OpenCV does not say why
+            raise UserError(f"cannot write to {folder}: is there room?")
+        shutil.copyfile(written, temporary)
 
 
 @contextlib.contextmanager

@@ -157,7 +157,7 @@ def _track(output: AnyPath, tracker: Tracker, mirrored: bool, job: tuple[Video, 
 
 def report_of(video: Video, film: Film, landmarks_Tx543x3: np.ndarray) -> Report:
     found = {part: ~np.isnan(landmarks_Tx543x3[:, points]).all(axis=(1, 2)) for part, points in PARTS.items()}
-    seen = {part: round(float(frames.mean()), 4) for part, frames in found.items()}
+    seen = {part: round(float(frames.mean()), 6) for part, frames in found.items()}
     return Report(file=video.name, sequence_id=video.sequence_id, seen=seen, **dataclasses.asdict(film))
 
 
