@@ -21,7 +21,7 @@ MediaPipe needs Python 3.11 or 3.12, and older packages than the rest of this pr
 makes an environment for it, .venv-track (0.6 GB).
 """
 
-import importlib.util
+import importlib.metadata
 import os
 import pathlib
 import sys
@@ -37,6 +37,7 @@ from pipeline.tracking import recordings, videos
 from pipeline.tracking.recordings import PARTS, Report
 from pipeline.tracking.videos import Tracker
 
+_MEDIAPIPE = "0.10.21"  # the last release with Holistic and its models
 _LAUNCHER = pathlib.Path(__file__).parents[1] / "scripts/track"
 _LONGEST = 60.0  # seconds of a camera, which are in memory until they are written: 28 MB a second at 640 x 480
 
@@ -92,19 +93,26 @@ def check(places: Sequence[AnyPath], camera: int | None) -> None:
 
 def _tracker() -> Tracker:
     """MediaPipe; where it is not installed, this process becomes another, in the environment that has it."""
-    if importlib.util.find_spec("mediapipe") is None:
+    if not _is_here():
         if pathlib.Path(sys.prefix).name == ".venv-track":
-            raise UserError(f"{sys.prefix} lacks MediaPipe: delete it, and run the same command again")
+            raise UserError(f"{sys.prefix} lacks MediaPipe {_MEDIAPIPE}: delete it, and run the same command again")
         if not _LAUNCHER.is_file():
             raise UserError(
-                f"MediaPipe is not installed in {sys.prefix}, and {_LAUNCHER}, which would do that, is not there: run"
-                " this command in a copy of the whole project"
+                f"MediaPipe {_MEDIAPIPE} is not installed in {sys.prefix}, and {_LAUNCHER}, which would do that, is not"
+                " there: run this command in a copy of the whole project"
             )
         python = {"PYTHON": sys._base_executable}  # type: ignore[attr-defined]  # not of a virtual environment
         os.execve(_LAUNCHER, [str(_LAUNCHER), *sys.argv[1:]], python | os.environ)
     from pipeline.tracking import holistic
 
     return holistic.TRACKER
+
+
+def _is_here() -> bool:
+    try:
+        return importlib.metadata.version("mediapipe") == _MEDIAPIPE
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
 
 def _record(camera: int, seconds: float, output: AnyPath) -> videos.Video:

@@ -141,13 +141,13 @@ def _look(tracker: Tracker, video: Video) -> Film:
 def _track(output: AnyPath, tracker: Tracker, mirrored: bool, job: tuple[Video, Film]) -> str:
     """Writes the landmarks of one video; in a process of its own. Returns the video's name."""
     video, film = job
-    landmarks_Tx543x3 = np.empty((film.frames, writers.NUM_POINTS, 3), np.float32)
-    frames = 0
-    for frames, landmarks in enumerate(tracker.watch(video.path, mirrored), start=1):
-        landmarks_Tx543x3[frames - 1] = landmarks
+    frames = []
+    for landmarks in tracker.watch(video.path, mirrored):
+        frames.append(landmarks)
         pool.step()
-    if frames != film.frames:
-        raise UserError(f"{video.path} had {film.frames} frames before, now {frames}: does something write to it?")
+    if len(frames) != film.frames:
+        raise UserError(f"{video.path} had {film.frames} frames before, now {len(frames)}: does something write to it?")
+    landmarks_Tx543x3 = np.array(frames)
     report = report_of(video, film, landmarks_Tx543x3)
     with directories.failures_named(output):
         notes = {_NOTE: json.dumps(dataclasses.asdict(report))}

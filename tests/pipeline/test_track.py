@@ -74,7 +74,7 @@ def test_starts_itself_where_mediapipe_is(place, command, monkeypatch):
 
 def test_an_environment_without_mediapipe_is_refused(place, command, monkeypatch):
     monkeypatch.setattr(sys, "prefix", "/somewhere/.venv-track")
-    with pytest.raises(UserError, match=r"/somewhere/\.venv-track lacks MediaPipe: delete it"):
+    with pytest.raises(UserError, match=r"/somewhere/\.venv-track lacks MediaPipe 0\.10\.21: delete it"):
         command(track, "v", "--output", "o")
 
 

@@ -118,3 +118,13 @@ def test_mirrored_videos_are_turned_round(made):
     )
     np.testing.assert_array_equal(1 - x.to_numpy(), turned.to_numpy())
     assert not (made.parent / "m/train.csv").exists()
+
+
+def test_in_a_bucket(made, emulator):
+    output = emulator.bucket() / "o"
+    found = videos.find([made.parent / "v"])
+    recordings.track(found, output, fake.TRACKER, labels=made.parent / "labels.csv", workers=2)
+    for name, content in contents(made).items():
+        place = output / videos.FOLDER if name.endswith(".parquet") else output
+        assert (place / name).read_bytes() == content
+    assert recordings.read(output) == recordings.read(made)
