@@ -102,7 +102,7 @@ def main() -> None:
     request = directories.Request(KIND, settings)
     was_complete = directories.prepare(arguments.output, request)
     run_stages(arguments)
-    report = summarise(arguments.output, [stage.title for stage in stages(arguments)], truth)
+    report = summarize(arguments.output, [stage.title for stage in stages(arguments)], truth)
     show(report, display.screen())
     directories.write_json(arguments.output / "report.json", report)
     with storage.replacing(arguments.output / "report.txt") as temporary, temporary.open("w", encoding="utf-8") as file:
@@ -209,7 +209,7 @@ def read_seconds(output: AnyPath) -> dict[str, float]:
     return directories.read_json(output / SECONDS) if (output / SECONDS).is_file() else {}
 
 
-def summarise(output: AnyPath, titles: list[str], truth: dict[int, str]) -> dict[str, Any]:
+def summarize(output: AnyPath, titles: list[str], truth: dict[int, str]) -> dict[str, Any]:
     """What the closing table says of the stages `titles`. `truth` decides nothing but its own rows."""
     seconds = read_seconds(output)
     dataset = Dataset.open(output / DATASET)

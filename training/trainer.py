@@ -263,7 +263,7 @@ class Steps(keras.callbacks.CallbackList):
         # The last step's checkpoint is written after validation.
         if step < trainer.steps_per_epoch and time.monotonic() - self._saved >= trainer.checkpoint_seconds:
             self.check_loss(step, self._loss_before)
-            _synchronise(trainer.model)
+            _synchronize(trainer.model)
             trainer.steps_done.assign(step)
             trainer.save()
             self._saved = time.monotonic()
@@ -271,7 +271,7 @@ class Steps(keras.callbacks.CallbackList):
 
     def on_epoch_end(self, epoch, logs=None):
         # After this, `fit` puts the optimizer's averages, if there are any, in the place of the weights.
-        _synchronise(self._trainer.model)
+        _synchronize(self._trainer.model)
         self.weights = [np.array(v) for v in self._trainer.model.trainable_variables]
         super().on_epoch_end(epoch, logs)
 
@@ -288,7 +288,7 @@ class Steps(keras.callbacks.CallbackList):
         )
 
 
-def _synchronise(model: keras.Model) -> None:
+def _synchronize(model: keras.Model) -> None:
     """With JAX, `fit` keeps the variables' values elsewhere while it runs."""
     if hasattr(model, "jax_state_sync"):
         model.jax_state_sync()

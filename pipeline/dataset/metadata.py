@@ -132,7 +132,7 @@ def _entries(file: AnyPath, content: bytes, columns: MetadataColumns) -> Iterato
 
 
 def _path(text: str, where: str) -> str:
-    """The normalised relative path. Lexical: links inside the data directory are its owner's."""
+    """The normalized relative path. Lexical: links inside the data directory are its owner's."""
     path = posixpath.normpath(text)
     if not text or path == "." or path == ".." or path.startswith(("/", "../")) or "\\" in path or "\0" in path:
         raise UserError(f"{where}: path {text!r} is not a file inside the data directory, such as a/1.parquet")

@@ -1,6 +1,6 @@
 """Augmentation of one clip's landmarks, and gap-aware resampling in time. numpy, on the host.
 
-Everything here acts on raw landmarks (T, P, 2), before the features' per-clip normalisation, and each augmentation
+Everything here acts on raw landmarks (T, P, 2), before the features' per-clip normalization, and each augmentation
 is one that survives it (scaling a whole clip, for one, would not). NaN marks missing values and stays missing.
 
 Nothing changes its argument. numpy is slow where the last axis has few elements: so a point is one complex number
@@ -82,7 +82,7 @@ def affine(landmarks_TxPx2: np.ndarray, points: Points, config: cfg.Augment, ran
     """Rotates and shears about the image's middle, and shifts; the hands are scaled and shifted once more.
 
     The rotation is rigid in an image of the assumed aspect ratio (jittered by 10 %). Of a map of the whole image, the
-    features' normalisation takes back any scale, and the shift where a face is seen. So the published scale and shift
+    features' normalization takes back any scale, and the shift where a face is seen. So the published scale and shift
     act on the hands, against face and body, as if they were nearer or elsewhere.
     """
     angle, shear, jitter, shift_x, shift_y, hand_x, hand_y, hand_scale = random.uniform(-1, 1, 8)
