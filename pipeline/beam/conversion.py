@@ -15,11 +15,12 @@ from pipeline.common import directories, progress, storage
 from pipeline.common.arguments import command
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
-from pipeline.dataset import dataset, metadata, readers, sharding
+from pipeline.dataset import dataset, description, listing, metadata, readers, sharding
 from pipeline.dataset.metadata import Entry, Metadata
 from pipeline.dataset.sharding import Shard, ShardReport, ShardWriter
 from pipeline.dataset.splits import SPLITS, SplitRule
 from pipeline.tasks.faults import NO_LANDMARKS, NO_METADATA, Fault
+from pipeline.tasks.recordings import Recordings
 from pipeline.tasks.task import Task
 
 # Many small files make shards of many: each shard costs a few requests of a bucket, and readers open each of its files.
@@ -97,7 +98,7 @@ def convert(
 
     Args:
       num_shards: one per file where None, `MOST_SHARDS` at most.
-      task_name: found by the columns of the metadata where None.
+      task_name: or the path of a description file; found by the columns of the metadata where None.
       names: of the metadata files in `data`; the task's usual one where there are none.
       folder: with the files, if that is not `data`.
       kind: how they are read.
@@ -106,9 +107,7 @@ def convert(
       UserError: of `metadata.read`, `SplitRule.assign` and `job.make_dataset`; files are missing, or there is no such
         task.
     """
-    task_type = task_of(data, task_name, names)
-    named = metadata.read(data, task_type.metadata, tuple(names))
-    task = task_type.of_data(data, (entry.label for entry in named.entries.values()))
+    named, task = listed(data, task_name, names)
     make = kind(folder or data, data, output, task, tuple(named.sha256.items()), rule)
     split_of = rule.assign(named.entries.values())  # by the names in the metadata
     table = make.of_folder(named)
@@ -129,6 +128,22 @@ def convert(
         print(account(output, manifest))
 
 
+def listed(data: AnyPath, task_name: str | None, names: Iterable[str] = ()) -> tuple[Metadata, Task]:
+    """The clips of a data folder, and their task: of this name, of a description file, or found.
+
+    Raises:
+      UserError: of `task_of`, `metadata.read`, `description.read` and `listing.read`.
+    """
+    if task_name is not None and task_name.endswith(description.ENDING):
+        table, task, remarks = listing.read(data, description.read(storage.path(task_name), data))
+        for remark in remarks:
+            progress.console.print(remark)
+        return table, task
+    task_type = task_of(data, task_name, names)
+    table = metadata.read(data, task_type.metadata, tuple(names))
+    return table, task_type.of_data(data, (entry.label for entry in table.entries.values()))
+
+
 def task_of(data: AnyPath, name: str | None, names: Iterable[str] = ()) -> type[Task]:
     """The task of this name; without one, that whose columns the first metadata file has, which is said.
 
@@ -140,7 +155,8 @@ def task_of(data: AnyPath, name: str | None, names: Iterable[str] = ()) -> type[
     fitting = [
         task
         for task in tasks.TASKS.values()
-        if set(task.metadata.names) <= set(metadata.header(data, next(iter(names), task.metadata.file)))
+        if task.metadata.file
+        and set(task.metadata.names) <= set(metadata.header(data, next(iter(names), task.metadata.file)))
     ]
     if len(fitting) != 1 or fitting[0].name == tasks.DEFAULT:
         return tasks.named(tasks.DEFAULT)
@@ -149,12 +165,15 @@ def task_of(data: AnyPath, name: str | None, names: Iterable[str] = ()) -> type[
 
 
 def read_metadata(data: AnyPath, task: Task, sha256: Iterable[tuple[str, str]]) -> Metadata:
-    """The metadata files with these names and hashes, for a worker.
+    """The metadata with these names and hashes, for a worker.
 
     Raises:
       UserError: they are not what they were when the job began.
     """
-    table = metadata.read(data, task.metadata, [name for name, _ in sha256])
+    if isinstance(task, Recordings):
+        table, _, _ = listing.read(data, task)
+    else:
+        table = metadata.read(data, task.metadata, [name for name, _ in sha256])
     if table.sha256 != dict(sha256):
         raise UserError(f"{data}: {', '.join(table.sha256)} changed while it was converted: start again")
     return table

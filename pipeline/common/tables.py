@@ -10,7 +10,9 @@ from pipeline.common.storage import AnyPath
 LONGEST_FIELD = 10_000  # characters: far beyond any label
 
 
-def read_rows(file: AnyPath, content: bytes, columns: Sequence[str]) -> Iterator[tuple[dict[str, str], str]]:
+def read_rows(
+    file: AnyPath, content: bytes, columns: Sequence[str], *, separator: str = ","
+) -> Iterator[tuple[dict[str, str], str]]:
     """Yields each row by its columns, and where it is, for messages.
 
     Args:
@@ -25,7 +27,7 @@ def read_rows(file: AnyPath, content: bytes, columns: Sequence[str]) -> Iterator
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{file} is not UTF-8 text ({error}): save it as UTF-8") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     header: list[str] = []
     line = 1
     try:

@@ -18,7 +18,9 @@ from pipeline.tasks.task import MetadataColumns
 class Entry:
     """One row: a clip, the file that holds it (relative to the data folder), its signer and label.
 
-    `source` is the metadata file's name without its ending.
+    Attributes:
+      source: where it comes from: the metadata file's name without its ending or, of a description, the clip's name.
+      split: the one that the data themselves say; empty where they do not.
     """
 
     path: str
@@ -26,6 +28,7 @@ class Entry:
     signer: int
     label: str
     source: str
+    split: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,13 +6,13 @@ from typing import Protocol
 import numpy as np
 
 from pipeline.common.storage import AnyPath
-from pipeline.dataset import long, wide
+from pipeline.dataset import long, tabular, wide
 from pipeline.tasks.faults import Fault
-from pipeline.tasks.task import LongParquet, Task, WideParquet
+from pipeline.tasks.task import LongParquet, Tables, Task, WideParquet
 
 
 class Reader(Protocol):
-    """A module with these functions; `pipeline.dataset.wide` and `.long` say more."""
+    """A module with these functions; `pipeline.dataset.wide`, `.long` and `.tabular` say more."""
 
     @staticmethod
     def read_clips(path: AnyPath, task: Task, ids: Sequence[int]) -> Iterator[tuple[int, np.ndarray | Fault]]:
@@ -31,7 +31,7 @@ class Reader(Protocol):
         """Frames of each clip of a file, without decoding coordinates."""
 
 
-_READERS: dict[type, Reader] = {WideParquet: wide, LongParquet: long}  # type: ignore[dict-item]
+_READERS: dict[type, Reader] = {WideParquet: wide, LongParquet: long, Tables: tabular}  # type: ignore[dict-item]
 
 
 def reader(task: Task) -> Reader:

@@ -13,8 +13,8 @@ from pipeline.common import directories, errors, storage
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
 from pipeline.tasks import body
-from pipeline.tasks.faults import EMPTY_LABEL, UNKNOWN_CLASS, Fault
-from pipeline.tasks.task import ExportContract, LongParquet, MetadataColumns, Task
+from pipeline.tasks.classes import OneClass
+from pipeline.tasks.task import ExportContract, LongParquet, MetadataColumns
 
 SIGN_MAP = "sign_to_prediction_index_map.json"
 # The parts of a frame, in the order in which files and the exported model have them, with their points.
@@ -28,7 +28,7 @@ _ROWS = {f"{part}_{i}": row for row, (part, i) in enumerate((part, i) for part i
 
 
 @dataclasses.dataclass(frozen=True)
-class IsolatedSigns(Task):
+class IsolatedSigns(OneClass):
     """One sign a clip. The score is the accuracy: the share of the clips whose sign is recognized.
 
     DATA holds train.csv (path, participant_id, sequence_id, sign), sign_to_prediction_index_map.json (each sign with
@@ -43,9 +43,6 @@ class IsolatedSigns(Task):
     points = body.POINTS
     metadata = MetadataColumns(file="train.csv", path="path", id="sequence_id", signer="participant_id", label="sign")
     layout = _LAYOUT
-    head = "class"
-    holdout = "signers"
-    folds = 3
     unit = "signs"
     visible = "a hand"
     plausible_rule = f"at least {FEWEST_FRAMES} frames with a hand"
@@ -81,32 +78,6 @@ class IsolatedSigns(Task):
     @property
     def classes(self) -> tuple[str, ...]:
         return self.signs
-
-    def label_fault(self, label: str) -> Fault | None:
-        if not label.strip():
-            return Fault(EMPTY_LABEL, "its sign is empty")
-        if label not in self.signs:
-            return Fault(UNKNOWN_CLASS, f"{label!r} is not one of the {len(self.signs)} signs")
-        return None
-
-    def encode(self, label: str) -> list[int]:
-        try:
-            return [self.signs.index(label)]
-        except ValueError:
-            raise KeyError(label) from None
-
-    def decode(self, indices: Iterable[int]) -> str:
-        (index,) = indices
-        return self.signs[index]
-
-    def edits(self, label: str, prediction: str) -> list[tuple[str, str]]:
-        return [] if label == prediction else [(label, prediction)]
-
-    def errors(self, label: str, prediction: str) -> int:
-        return int(label != prediction)
-
-    def units(self, label: str) -> int:
-        return 1
 
     def seen(self, landmarks_TxPxD: np.ndarray) -> np.ndarray:
         return np.any(body.hands_seen(landmarks_TxPxD), axis=1)
