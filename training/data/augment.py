@@ -171,8 +171,8 @@ def turn(values_TxPx1: np.ndarray, points: Points, config: cfg.Augment, random: 
 
 def scale_channels(values_TxPx1: np.ndarray, config: cfg.Augment, random: np.random.Generator) -> np.ndarray:
     """Multiplies each channel by a factor of its own, the same in all frames."""
-    factors_P = 1 + config.channel_scale * random.uniform(-1, 1, values_TxPx1.shape[1])
-    return values_TxPx1 * factors_P.astype(np.float32)[:, None]
+    factors_Px1 = 1 + config.channel_scale * random.uniform(-1, 1, (values_TxPx1.shape[1], 1))
+    return values_TxPx1 * factors_Px1.astype(np.float32)
 
 
 def add_noise(values_TxPx1: np.ndarray, config: cfg.Augment, random: np.random.Generator) -> np.ndarray:
