@@ -8,7 +8,6 @@ import io
 import itertools
 import json
 import math
-import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -66,7 +65,7 @@ def describe(data: pathlib.Path) -> str:
     if not groups:
         raise UserError(f"{data} has no tables: expected files that end in {', '.join(_ENDINGS)}")
     many = max(groups.values(), key=len)
-    if len(many) > 3 or len(groups) > 3:
+    if len(many) > 1 and _read(many[0]).names == _read(many[1]).names:
         return _of_files(data, groups, many)
     tables = sorted(
         (_read(path) for path in itertools.chain(*groups.values())), key=lambda table: table.path.stat().st_size
@@ -234,5 +233,5 @@ def _text(data: pathlib.Path, table: _Table, found: _Found) -> str:
 
 def _shortened(channels: list[str], names: list[str]) -> list[str]:
     """A pattern in the place of many channels, where it means just these."""
-    pattern = os.path.commonprefix(channels) + "*"
+    pattern = channels[0].rstrip("0123456789") + "*" if channels else ""
     return [pattern] if len(channels) > _MANY and fnmatch.filter(names, pattern) == channels else channels

@@ -175,7 +175,7 @@ def _csv(path: AnyPath, tables: Tables, names: list[str], wanted: list[str]) -> 
     except pa.ArrowInvalid as error:
         if "Empty CSV" in str(error):
             return
-        said = re.sub(r"In CSV column #(\d+): ", lambda found: f"column {wanted[int(found[1])]}: ", str(error))
+        said = re.sub(r"In CSV column #(\d+): ", lambda found: f"column {names[int(found[1])]}: ", str(error))
         raise UserError(f"{path}: {said.removeprefix('CSV parse error: ')}: correct that row") from error
 
 
