@@ -17,6 +17,7 @@ from pipeline.dataset import listing, parquet
 
 _ENDINGS = (".csv", ".tsv", ".txt", ".parquet")
 _SEPARATORS = ",\t; "
+_WINDOW = 100  # frames, at most; half of what a class usually lasts where that is less
 _ROWS = 2000  # of a table, that are looked at
 _LABEL_WORDS = ("label", "class", "gesture", "activity", "exercise", "sign", "category", "target", "speaker", "word")
 _GROUP_WORDS = ("subject", "person", "participant", "signer", "user", "patient", "group", "who", "writer")
@@ -96,9 +97,10 @@ def _of_files(
                 return _text(data, first, found | _whose(table, [clip, label]))
     label = _named(first, _LABEL_WORDS)
     if label:
-        rows = len(first.columns[label])
+        runs = sorted(len(list(run)) for _, run in itertools.groupby(first.columns[label]))
+        window = min(_WINDOW, max(2, runs[len(runs) // 2] // 2))
         found = {"kind": "streams", "files": files, **_format(first), "channels": _channels(first, [label])}
-        found |= {"label": label, "window": min(100, max(1, rows // 2)), "stride": min(50, max(1, rows // 4))}
+        found |= {"label": label, "window": window, "stride": window // 2}
         if ignored := sorted(first.values(label) & _NOTHING):
             found["ignore"] = ignored
         return _text(data, first, found | {"group": listing.FILE})
