@@ -8,7 +8,6 @@ import csv
 import dataclasses
 import math
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
@@ -129,9 +128,10 @@ def write(
                 writer.writerow([clip.signer, labels[clip.label], *(value for frame in rounded for value in frame)])
                 continue
             for frame in rounded:
-                before: list[Any] = {"table": [name(clip.index)], "streams": [row]}.get(layout, [])
-                after = [labels[clip.label]] if layout == "streams" else []
-                writer.writerow([*before, *frame, *after])
+                if layout == "streams":
+                    writer.writerow([row, *frame, labels[clip.label]])
+                else:
+                    writer.writerow([name(clip.index), *frame] if layout == "table" else frame)
                 row += 1
             if layout == "streams":  # a pause, in which nothing is meant
                 for _ in range(RATE):
