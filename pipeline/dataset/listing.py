@@ -222,10 +222,13 @@ def _value(clip: _Clip, column: str, data: AnyPath) -> str:
 
 
 def _numbered(values: Sequence[str]) -> tuple[list[int], tuple[str, ...]]:
-    """A number for each, and what they stand for where they are no numbers: by their order then."""
-    if all(re.fullmatch(r"-?[0-9]{1,9}", value) for value in values):
-        return [int(value) for value in values], ()
+    """A number for each: the one that it is or ends with; otherwise, by their order, and then with their names."""
     names = sorted(set(values), key=_natural)
+    ends = [re.search(r"[0-9]{1,9}$", name) for name in names]
+    numbers = [int(end[0]) for end in ends if end]
+    if len(set(numbers)) == len(names):
+        number_of = dict(zip(names, numbers, strict=True))
+        return [number_of[value] for value in values], ()
     number_of = {name: number for number, name in enumerate(names)}
     return [number_of[value] for value in values], tuple(names)
 

@@ -28,7 +28,7 @@ class Recordings(OneClass):
       channels: what a frame holds, in order.
       rotations: names of three channels each that are the axes of one sensor, which may be worn turned.
       labels: the classes, by index.
-      groups: the groups by number, where they are not numbers in the data.
+      groups: the groups by number, where they do not end with one of their own.
     """
 
     name = "recordings"
