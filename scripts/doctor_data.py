@@ -11,13 +11,13 @@ from pipeline import tasks
 from pipeline.beam import conversion
 from pipeline.common.errors import UserError
 from pipeline.common.peak_memory import peak_memory
-from pipeline.dataset import clips, metadata, readers
+from pipeline.dataset import clips, readers
 from pipeline.dataset.clips import Clip
 from pipeline.dataset.metadata import Metadata
 from pipeline.dataset.splits import TRAIN, SplitRule
 from pipeline.tasks.faults import Fault
 from scripts.doctor import FAIL, GB, OK, WARN, Finding
-from scripts.run_pipeline import PRESETS, preset_for
+from scripts.run_pipeline import PRESETS
 from training import config as cfg
 from training import devices
 
@@ -35,9 +35,7 @@ def check_accelerator() -> Finding:
 def examine(data: pathlib.Path, task_name: str | None) -> Iterator[Finding]:
     """Findings about the folder and, where all of it can be read, about a run on it."""
     try:
-        task_type = conversion.task_of(data, task_name)
-        table = metadata.read(data, task_type.metadata)
-        task = task_type.of_data(data, (entry.label for entry in table.entries.values()))
+        table, task = conversion.listed(data, task_name)
         split_of = SplitRule().assign(table.entries.values())
         size = sum(conversion.input_sizes(data, table, table.paths).values())
         num_frames: dict[int, int] = {}
@@ -74,11 +72,11 @@ def time_run(sample: list[Clip], task: tasks.Task, training_frames: list[int]) -
     """Trains some steps of both models of the small preset, as `scripts/run_pipeline` does, and estimates from them."""
     devices.use("auto")
     seconds = 0.0
-    for name in PRESETS[preset_for(type(task))][:2]:
+    for name in PRESETS[task.presets[0]][:2]:
         config = cfg.PRESETS[name]
         frames = int(np.minimum(training_frames, config.data.max_frames).sum())
         seconds += config.optimizer.epochs * frames * seconds_per_frame(sample, task, config)
-    text = f"preset {preset_for(type(task))}: training takes about {duration(seconds)}, by {STEPS} steps of each, which"
+    text = f"preset {task.presets[0]}: training takes about {duration(seconds)}, by {STEPS} steps of each, which"
     return OK, "run", f"{text} held {peak_memory() / GB:.2g} GB. The larger presets are for a GPU or TPU"
 
 

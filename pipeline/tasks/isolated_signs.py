@@ -43,6 +43,7 @@ class IsolatedSigns(OneClass):
     points = body.POINTS
     metadata = MetadataColumns(file="train.csv", path="path", id="sequence_id", signer="participant_id", label="sign")
     layout = _LAYOUT
+    presets = ("signs-small", "signs")
     unit = "signs"
     visible = "a hand"
     plausible_rule = f"at least {FEWEST_FRAMES} frames with a hand"

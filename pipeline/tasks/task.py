@@ -192,6 +192,7 @@ class Task(abc.ABC):
       holdout: what is set aside to choose weights by where the data have no validation split: "labels" or "signers".
       folds: into how many the training clips are divided, each to be scored by a base model that has not seen it; 1:
         one model scores what it has learnt.
+      presets: those of `scripts.run_pipeline` that fit, the smallest first.
       unit: what `units` counts, in the plural.
       visible: what `seen` looks for, in words.
       plausible_rule: what `plausible` asks, in words.
@@ -202,6 +203,7 @@ class Task(abc.ABC):
     head: ClassVar[str]
     holdout: ClassVar[str]
     folds: ClassVar[int] = 1
+    presets: ClassVar[tuple[str, ...]] = ("small", "published")
     unit: ClassVar[str]
     visible: ClassVar[str]
     plausible_rule: ClassVar[str]
