@@ -19,7 +19,8 @@ def main() -> None:
     parser = arguments.Parser(__doc__, epilog=tasks.describe())
     parser.add_argument("--data", type=arguments.path, required=True, help="folder with the metadata and its files")
     parser.add_argument("--output", type=arguments.path, required=True, help="new directory, or an unfinished one")
-    tasks_help = f"one of {', '.join(tasks.TASKS)}, or a description file, FILE.toml; by the columns of the metadata if not given"
+    names = ", ".join(tasks.TASKS)
+    tasks_help = f"one of {names}, or a description file, FILE.toml; by the columns of the metadata if not given"
     parser.add_argument("--task", metavar="NAME|FILE", help=tasks_help)
     split_options.add_options(parser)
     parser.add_argument(
