@@ -22,6 +22,7 @@ from pipeline.dataset import metadata
 from pipeline.dataset.splits import TEST
 from pipeline.report import read_rows
 from pipeline.scores import analysis, display
+from pipeline.scores.score_table import Row
 from training import config
 
 
@@ -55,7 +56,8 @@ def main() -> None:
     task_type = conversion.task_of(args.data, args.task)
     groups = deal(metadata.read(args.data, task_type.metadata).signers, args.groups, args.signers)
     settings = ["--preset", args.preset, *(word for change in args.set for word in ("--set", change))]
-    rows, reports = {}, []
+    rows: dict[int, Row] = {}
+    reports = []
     for number, signers in enumerate(groups, 1):
         shown = ",".join(map(str, signers))
         console.rule(f"{number}/{len(groups)} signers {shown}", align="left")
