@@ -84,7 +84,7 @@ MISTAKES_LONG = {
     ),
     "a map that is a list": (("holds", SIGN_MAP, '["sign_0"]'), LONG, f"{SIGN_MAP}: expected an object"),
     "a map cut short": (("cut", SIGN_MAP), LONG, f"cannot read {SIGN_MAP}...download it again"),
-    "a map of other signs": (("holds", SIGN_MAP, '{"wave": 0}'), LONG, "no clip to train on...6 unknown_class...s"),
+    "a map of other signs": (("holds", SIGN_MAP, '{"wave": 0}'), LONG, "no clip to train on...6 unknown_class"),
     "a file that is missing": (("removed", CLIP), LONG, "signs lacks train_landmark_files/1/ID.parquet...download"),
     "a file cut short": (("cut", CLIP), LONG, f"cannot read {CLIP}...Download it again...{REST}"),
     "a file of clips, a row a frame": (
@@ -102,7 +102,7 @@ MISTAKES_LONG = {
 
 
 @pytest.fixture
-def signs(place, tmp_path_factory, made_once):
+def signs(place, made_once):
     """The folder `signs` beside the others; returns the id of a clip of its first signer."""
     made = made_once(
         "toy-signs", lambda folder: synthesize.synthesize(folder, task="isolated-signs", clips=6, signers=3, signs=2)
