@@ -1,6 +1,8 @@
 """Isolated signs through the whole path, in the layout of the competition."""
 
 import json
+import pathlib
+import re
 import shutil
 
 import numpy as np
@@ -123,3 +125,19 @@ def test_what_is_rejected(data, tmp_path, command):
 def test_presets_are_for_the_head_of_the_task():
     assert run_pipeline.preset_for(IsolatedSigns) == "signs-small"
     assert run_pipeline.HEADS.keys() == run_pipeline.PRESETS.keys()
+
+
+NAMED_IN = re.compile(r"pipeline/(tasks|synthesis)/.*|pipeline/synthesize\.py|training/config\.py")
+
+
+def test_no_other_module_names_it():
+    """But the task itself, its sample data and the presets."""
+    root = pathlib.Path(__file__).parents[1]
+    modules = [file for package in ("pipeline", "training", "inference") for file in (root / package).rglob("*.py")]
+    naming = {
+        file.relative_to(root).as_posix()
+        for file in modules
+        if re.search(r"isolated|\bsigns\b", file.read_text(encoding="utf-8"), re.IGNORECASE)
+    }
+    assert {name for name in naming if not NAMED_IN.fullmatch(name)} == set()
+    assert len(naming) > 2
