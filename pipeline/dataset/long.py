@@ -98,7 +98,7 @@ def _places(table: pa.Table, layout: LongParquet) -> np.ndarray | Fault:
         return Fault(WRONG_POINTS, f"row {row} is of the type {table[layout.part][row].as_py()!r}")
     counts = np.array(list(layout.parts.values()))
     part_of, index = np.asarray(parts), table[layout.index].to_numpy()
-    outside = ~((index >= 0) & (index < counts[part_of]))
+    outside = ~((index >= 0) & (index < counts[part_of]) & (index == np.floor(index)))
     if outside.any():
         row = int(np.argmax(outside))
         part = list(layout.parts)[part_of[row]]
