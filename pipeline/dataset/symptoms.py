@@ -43,7 +43,7 @@ class Symptoms:
     infinite_values: int = 0
 
     def __add__(self, other: Self) -> Self:
-        return type(self)(*map(sum, zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)))
+        return type(self)(**{name: count + getattr(other, name) for name, count in vars(self).items()})
 
     def complaints(self) -> dict[str, str]:
         """What is probably wrong, and what to do: a line for each kind. There is none of good recordings."""
@@ -67,10 +67,7 @@ class Symptoms:
             yield "pixels", f"coordinates are probably pixels; expected {expected}"
         if 2 * self.single_frames > self.clips:
             some = "the clip has" if self.clips == 1 else f"{self.single_frames:,} of {self.clips:,} clips have"
-            yield (
-                "single frames",
-                f"{some} one frame only; expected the frames of a video, all with the id of their clip",
-            )
+            yield ("single frames", f"{some} one frame only; expected the frames of a video, all with one id")
         if 10 * self.frames_with_hand < self.frames:
             share = self.frames_with_hand / self.frames
             yield "rare hands", f"a hand is seen in {share:.1%} of the frames only; expected hands in most of them"
@@ -115,21 +112,20 @@ def symptoms(landmarks_TxPxD: np.ndarray, points: Points) -> Symptoms:
     """Of one clip; NaN for missing. Where the task has no hands, there is less to be seen."""
     num_frames = len(landmarks_TxPxD)
     found = {"clips": 1, "frames": num_frames, "single_frames": int(num_frames == 1)}
-    if not points.hands:
+    if not points.hands or points.centre is None or not points.pose_wrists:
         return Symptoms(**found, frames_with_hand=num_frames)
-    hands_Tx2x2 = landmarks_TxPxD[:, points.wrists, :2]
-    seen_Tx2 = hands_Tx2x2[..., 0] == hands_Tx2x2[..., 0]
-    found["frames_with_hand"] = int(np.count_nonzero(seen_Tx2.any(axis=1)))
-    if points.centre is not None:
-        near_Tx3x2 = landmarks_TxPxD[:, [*points.wrists, points.centre], :2]
-        found["located"] = int(np.count_nonzero((near_Tx3x2 == near_Tx3x2).any(axis=(1, 2))))
-        found["far_outside"] = int(np.count_nonzero((np.abs(near_Tx3x2) > FAR_OUTSIDE).any(axis=(1, 2))))
-    if points.pose_wrists:
-        pose_Tx2x2 = landmarks_TxPxD[:, points.pose_wrists, :2]
-        own_Tx2 = np.square(hands_Tx2x2 - pose_Tx2x2).sum(axis=2)
-        other_Tx2 = np.square(hands_Tx2x2 - pose_Tx2x2[:, ::-1]).sum(axis=2)
-        found["compared"] = int(np.count_nonzero(own_Tx2 + other_Tx2 >= 0))  # not where any is missing
-        found["at_other_wrist"] = int(np.count_nonzero(4 * other_Tx2 < own_Tx2))
+    near = landmarks_TxPxD[:, [*points.wrists, points.centre, *points.pose_wrists], :2]
+    near_2x5xT = np.ascontiguousarray(near.T)
+    hands_2x2xT, pose_2x2xT = near_2x5xT[:, :2], near_2x5xT[:, 3:]
+    right_T, left_T, centre_T, *_ = near_2x5xT[0] == near_2x5xT[0]  # seen
+    found["frames_with_hand"] = int(np.count_nonzero(right_T | left_T))
+    found["located"] = int(np.count_nonzero(right_T | left_T | centre_T))
+    far_2x3xT = np.abs(near_2x5xT[:, :3]) > FAR_OUTSIDE
+    found["far_outside"] = int(np.count_nonzero(far_2x3xT.any(axis=(0, 1))))
+    own_2xT = np.square(hands_2x2xT - pose_2x2xT).sum(axis=0)
+    other_2xT = np.square(hands_2x2xT - pose_2x2xT[:, ::-1]).sum(axis=0)
+    found["compared"] = int(np.count_nonzero(own_2xT + other_2xT >= 0))  # not where any is missing
+    found["at_other_wrist"] = int(np.count_nonzero(4 * other_2xT < own_2xT))
     return Symptoms(**found)
 
 
