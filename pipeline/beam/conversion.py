@@ -134,10 +134,11 @@ def convert(
         runner=runner,
         title=kind.title,
         check=lambda reports: check_accounts(reports, split_of),
+        content=lambda reports: {"complaints": list(complaints(reports, asked.settings["shards"]))},
         mark_of=functools.partial(directories.mark_of, make.folder),
     )
     if manifest:
-        for complaint in complaints(manifest, asked.settings["shards"]):
+        for complaint in manifest["complaints"]:
             progress.note(f"{data}: {complaint}")
         print(account(output, manifest))
 
@@ -228,9 +229,9 @@ def account(output: AnyPath, manifest: dict[str, Any]) -> str:
     )
 
 
-def complaints(manifest: dict[str, Any], files: Sequence[Sequence[str]]) -> Iterator[str]:
+def complaints(reports: Iterable[ShardReport], files: Sequence[Sequence[str]]) -> Iterator[str]:
     """What looks wrong in all clips together, or only in some of the shards; `files` of each shard."""
-    shards = [Symptoms(**shard["symptoms"]) for shard in manifest["shards"]]
+    shards = [report.symptoms for report in reports]
     together = sum(shards, Symptoms()).complaints()
     yield from together.values()
     for kind in dict.fromkeys(kind for shard in shards for kind in shard.complaints() if kind not in together):

@@ -158,8 +158,9 @@ class ShardReport:
       files: the record files, one a split that has clips, in the order of `splits.SPLITS`.
       clips: what was written, in the order it was met.
       rejected: JSON data of each clip that was read and not written; each has `sequence_id` and `reason`.
-      symptoms: of the clips written.
+      infinite_values: how many coordinates were infinite and became missing.
       moments: of the features of the training split.
+      symptoms: of the clips written; not in reports of earlier versions.
     """
 
     shard: str
@@ -170,8 +171,9 @@ class ShardReport:
     bytes_read: int
     read: int
     rejected: list[dict[str, Any]]
-    symptoms: Symptoms
+    infinite_values: int
     moments: Moments
+    symptoms: Symptoms = dataclasses.field(default_factory=Symptoms)
 
     @property
     def written(self) -> int:
@@ -188,14 +190,14 @@ class ShardReport:
         return values | {"files": files, "clips": clips} | own
 
     def summary(self) -> dict[str, Any]:
-        """What the manifest tells: the clips counted, the rejected ones by reason, no moments."""
-        values = {key: value for key, value in self.as_json().items() if key not in ("clips", "moments")}
+        """What the manifest tells: the clips counted, the rejected ones by reason, no moments and symptoms."""
+        values = {key: value for key, value in self.as_json().items() if key not in ("clips", "moments", "symptoms")}
         return values | {"written": self.written, "rejected": dict(self.reasons)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         files, clips = [RecordFile(**file) for file in data["files"]], [ClipInfo(**each) for each in data["clips"]]
-        own = {"symptoms": Symptoms(**data["symptoms"]), "moments": Moments.from_json(data["moments"])}
+        own = {"symptoms": Symptoms(**data.get("symptoms", {})), "moments": Moments.from_json(data["moments"])}
         return cls(**data | {"files": files, "clips": clips} | own)
 
 
@@ -271,8 +273,9 @@ class ShardWriter:
             bytes_read=self._shard.bytes,
             read=sum(file.clips for file in files) + len(self._rejected),
             rejected=self._rejected,
-            symptoms=self._symptoms,
+            infinite_values=self._symptoms.infinite_values,
             moments=self._moments,
+            symptoms=self._symptoms,
         )
 
 

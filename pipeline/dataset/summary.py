@@ -44,8 +44,7 @@ def fold_reports(reports: list[ShardReport], task: Task) -> dict[str, Any]:
         "read": read,
         "written": len(clips),
         "rejected": dict(sorted(reasons.items())),
-        "infinite_values": sum(report.symptoms.infinite_values for report in reports),
-        "frames_with_zeros": sum(report.symptoms.frames_with_zeros for report in reports),
+        "infinite_values": sum(report.infinite_values for report in reports),
         "shards": [report.summary() for report in reports],
     }
 

@@ -89,7 +89,7 @@ def test_a_report_tells_what_became_of_every_clip(tmp_path, shard, clip):
         writer.write("train", clip(3), symptoms=Symptoms(infinite_values=5))
         writer.reject(4, Fault(DUPLICATE, "twice"), file="a", score=0.5)
     report = sharding.finished_report(tmp_path, shard)
-    assert (report.read, report.written, report.bytes_read, report.symptoms.infinite_values) == (4, 3, 7, 5)
+    assert (report.read, report.written, report.bytes_read, report.infinite_values) == (4, 3, 7, 5)
     assert [(file.split, file.clips) for file in report.files] == [("train", 2), ("test", 1)]
     assert [each.sequence_id for each in report.clips] == [1, 2, 3]
     assert report.rejected == [
@@ -114,7 +114,7 @@ def test_a_row_of_the_metadata_is_written_or_rejected(tmp_path, shard):
         (2, EMPTY_LABEL, "a.parquet"),
         (3, DUPLICATE, "a.parquet"),
     ]
-    assert report.symptoms.infinite_values == 2
+    assert report.infinite_values == 2
     (written,) = records.read_clips(tmp_path / "shards" / report.files[0].name, POINTS.shape)
     assert np.isnan(written.landmarks[0, 0]).all()
     assert np.count_nonzero(np.isnan(written.landmarks)) == 2

@@ -7,7 +7,6 @@ from pipeline.dataset.clips import ClipInfo
 from pipeline.dataset.moments import Moments
 from pipeline.dataset.records import Content
 from pipeline.dataset.sharding import RecordFile, ShardReport
-from pipeline.dataset.symptoms import Symptoms
 from pipeline.tasks.fingerspelling import Fingerspelling
 
 TASK = Fingerspelling()
@@ -39,9 +38,7 @@ def report(clips, rejected=(), shard="00000-of-00001"):
             files.append(RecordFile(f"{split}-{shard}.tfrecord.gz", split, len(of_split), 100, str(content), "0" * 64))
     rejected = [{"sequence_id": i, "reason": reason} for i, reason in rejected]
     read = len(clips) + len(rejected)
-    return ShardReport(
-        shard, "f", "", files, list(clips), 1000, read, rejected, Symptoms(infinite_values=2), Moments.none(600)
-    )
+    return ShardReport(shard, "f", "", files, list(clips), 1000, read, rejected, 2, Moments.none(600))
 
 
 def fold(*reports):
