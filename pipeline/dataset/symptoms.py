@@ -100,9 +100,10 @@ def cleaned(landmarks_TxPxD: np.ndarray, points: Points) -> tuple[np.ndarray, Sy
 
 def _zeros(landmarks_TxPxD: np.ndarray, points: Points) -> Iterator[tuple[slice, np.ndarray]]:
     """Yields each group that is 0 somewhere, with (T,) bool: where."""
-    for group in points.groups.values() if points.centre is not None else ():
-        zero_T = landmarks_TxPxD[:, group.start, 0] == 0  # rarely, and then the others are looked at
-        if zero_T.any():
+    groups = list(points.groups.values()) if points.centre is not None else []
+    # Rarely is the first point of one 0: only then the others are looked at.
+    if (landmarks_TxPxD[:, [group.start for group in groups], 0] == 0).any():
+        for group in groups:
             zero_T = (landmarks_TxPxD[:, group] == 0).all(axis=(1, 2))
             if zero_T.any():
                 yield group, zero_T
