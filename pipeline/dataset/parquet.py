@@ -6,6 +6,7 @@ import os
 import pathlib
 from collections.abc import Iterator, Mapping
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -14,10 +15,16 @@ from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
 from pipeline.tasks.faults import Fault
 
+
+def is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)
+
+
 _KINDS = {
-    "number": lambda kind: pa.types.is_floating(kind) or pa.types.is_integer(kind),
+    "number": lambda kind: pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind),
     "integer": pa.types.is_integer,
-    "text": lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind),
+    "text": is_text,
+    "id": lambda kind: pa.types.is_integer(kind) or pa.types.is_floating(kind) or is_text(kind),
 }
 
 
@@ -56,6 +63,24 @@ def check_columns(
         names = [name for name in every if every[name] == kind and occurrences[name]]
         wrong = [f"{name} ({schema.field(name).type})" for name in names if not fits(schema.field(name).type)]
         _refuse(path, f"holds no {kind}s in", wrong)
+
+
+def ids(path: AnyPath, table: pa.Table | pa.RecordBatch, column: str) -> np.ndarray:
+    """(R,) the ids of the rows: int64, or texts.
+
+    Raises:
+      UserError: one is missing, or no integer of 64 bits.
+    """
+    values = table.column(column)
+    if values.null_count:
+        raise UserError(f"{path}: column {column} has rows without a value")
+    if is_text(values.type):
+        return np.asarray(values.cast(pa.string()), object)
+    try:
+        return np.asarray(values.cast(pa.int64()))
+    except pa.ArrowInvalid as error:
+        said = errors.reason(error)
+        raise UserError(f"{path}: column {column} has an id that is not an integer of 64 bits ({said})") from error
 
 
 def _refuse(path: AnyPath, what: str, names: list[str]) -> None:

@@ -25,6 +25,7 @@ class Points:
       mirror: (P,) the point that takes each one's place after a left-right flip; None where there is no such thing.
       centre: the point whose mean position features are relative to; None where positions are not relative.
       hands: names of the groups of the right and the left hand, whose first points are the wrists.
+      pose_wrists: the points of the body that lie where the right and the left wrist are; None where there are none.
     """
 
     names: tuple[str, ...]
@@ -33,6 +34,7 @@ class Points:
     mirror: np.ndarray | None = None
     centre: int | None = None
     hands: tuple[str, str] | None = None
+    pose_wrists: tuple[int, int] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -85,12 +87,14 @@ class LongParquet:
     """Parquet files of a clip each, with a row for each point of a frame: `pipeline.dataset.long` reads them.
 
     Attributes:
+      id: the column of clip ids, which recordings to be recognized may have.
       frame: the column of frame numbers.
       part, index: the columns that say which point a row is: the part that it belongs to, and its number in that.
       values: the columns of coordinates.
       parts: how many points each part has, in the order of a frame's rows.
     """
 
+    id: str
     frame: str
     part: str
     index: str
@@ -146,6 +150,7 @@ class Task(abc.ABC):
       metadata: the columns of the table that lists the clips.
       head: the network's last part, of `training.network.heads.HEADS`.
       holdout: what is set aside to choose weights by where the data have no validation split: "labels" or "signers".
+      other_layouts: in which recordings to be recognized may come as well.
       folds: into how many the training clips are divided, each to be scored by a base model that has not seen it; 1:
         one model scores what it has learnt.
       unit: what `units` counts, in the plural.
@@ -157,6 +162,7 @@ class Task(abc.ABC):
     metadata: ClassVar[MetadataColumns]
     head: ClassVar[str]
     holdout: ClassVar[str]
+    other_layouts: ClassVar[tuple[Layout, ...]] = ()
     folds: ClassVar[int] = 1
     unit: ClassVar[str]
     visible: ClassVar[str]

@@ -6,11 +6,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.common.errors import UserError
-from pipeline.dataset import long
+from pipeline.dataset import long, readers
 from pipeline.dataset.readers import reader
+from pipeline.tasks.body import PARTS
 from pipeline.tasks.faults import Fault
 from pipeline.tasks.fingerspelling import Fingerspelling
-from pipeline.tasks.isolated_signs import PARTS, IsolatedSigns
+from pipeline.tasks.isolated_signs import IsolatedSigns
 
 TASK = IsolatedSigns(("hello", "bye"))
 ROWS = [(part, i) for part, count in PARTS.items() for i in range(count)]
@@ -52,9 +53,9 @@ def test_points_are_those_of_the_task(tmp_path):
         part, _, number = name.rpartition("_")
         expected = values[:, ROWS.index((part, int(number))), :2].astype(np.float32)
         np.testing.assert_array_equal(found[:, point], expected)
-    ((name, same),) = long.read_runs(path, TASK)
-    assert name == 9
-    np.testing.assert_array_equal(same, found)
+    (take,) = readers.read_takes(path, TASK)
+    assert (take.sequence_id, take.number, take.remarks) == (9, 1, ())
+    np.testing.assert_array_equal(take.landmarks, found)
     ((_, whole),) = long.read_inputs(path, TASK, ())
     np.testing.assert_array_equal(whole, values.astype(np.float32))
     assert long.count_frames(path, TASK, [7]) == {7: 3}
@@ -115,7 +116,7 @@ def test_what_is_wrong_is_said(tmp_path, change, reason, detail):
     assert found.reason == reason
     assert detail in found.detail
     with pytest.raises(UserError, match=rf"a\.parquet: .*\({reason}\)"):
-        list(long.read_runs(path, TASK))
+        list(long.read_inputs(path, TASK, ()))
 
 
 def test_two_clips_of_one_file(tmp_path):
