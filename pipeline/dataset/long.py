@@ -175,10 +175,10 @@ def _places(table: pa.Table, layout: LongParquet) -> np.ndarray:
 def _no_place(table: pa.Table, layout: LongParquet, places_R: np.ndarray) -> Fault:
     """What is wrong with the first row that has no place in a frame."""
     row = int(np.argmax(places_R < 0))
-    part, index = table[layout.part][row].as_py(), table[layout.index][row].as_py()
+    part, index = table[layout.part][row].as_py(), table[layout.index].to_numpy()[row]
     if part not in layout.parts:
         return Fault(WRONG_POINTS, f"row {row} is of the type {part!r}")
-    return Fault(WRONG_POINTS, f"row {row}: there is no point {index} of {part}")
+    return Fault(WRONG_POINTS, f"row {row}: there is no point {index:g} of {part}")
 
 
 def _points(frames_TxNxV: np.ndarray, task: Task) -> np.ndarray:
