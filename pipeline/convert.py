@@ -28,6 +28,9 @@ def main() -> None:
         type=arguments.positive,
         help=f"number of shards: more for more workers; one per file, {MOST_SHARDS} at most, if not given",
     )
+    parser.add_argument(
+        "--swap-hands", action="store_true", help="take the left hand for the right one and the other way round"
+    )
     runners.add_options(parser)
     args = parser.parse_args()
     convert(
@@ -38,6 +41,7 @@ def main() -> None:
         runner=runners.from_arguments(args, places=[args.data, args.output]),
         task_name=args.task,
         names=args.metadata or (),
+        swap_hands=args.swap_hands,
     )
 
 

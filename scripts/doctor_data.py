@@ -15,6 +15,7 @@ from pipeline.dataset import clips, readers
 from pipeline.dataset.clips import Clip
 from pipeline.dataset.metadata import Metadata
 from pipeline.dataset.splits import TRAIN, SplitRule
+from pipeline.dataset.symptoms import Symptoms
 from pipeline.tasks.faults import Fault
 from scripts.doctor import FAIL, GB, OK, WARN, Finding
 from scripts.run_pipeline import PRESETS
@@ -45,10 +46,13 @@ def examine(data: pathlib.Path, task_name: str | None) -> Iterator[Finding]:
         missing = table.entries.keys() - num_frames.keys()
         if missing:
             yield WARN, "data", f"{len(missing):,} clips of the metadata have no rows, such as {min(missing)}: rejected"
-        found = [num_frames[i] for i in table.entries if i in num_frames]
-        text = f"{len(found):,} clips of {len(table.signers)} signers, {sum(found):,} frames"
+        frames = [num_frames[i] for i in table.entries if i in num_frames]
+        text = f"{len(frames):,} clips of {len(table.signers)} signers, {sum(frames):,} frames"
         yield OK, "data", f"{text}, files: {len(table.paths)}, {size / GB:.2g} GB"
-        sample = list(itertools.islice(usable_clips(data, table, task), SAMPLE))
+        found = list(itertools.islice(usable_clips(data, table, task), SAMPLE))
+        for complaint in sum((shown for _, shown in found), Symptoms()).complaints().values():
+            yield WARN, "data", f"the first {len(found)} clips: {complaint}"
+        sample = [clip for clip, _ in found]
         if not sample:
             yield FAIL, "data", f"no clip of {table.paths[0]} can be used: python -m pipeline.convert tells why"
             return
@@ -57,7 +61,7 @@ def examine(data: pathlib.Path, task_name: str | None) -> Iterator[Finding]:
         yield FAIL, "data", str(error)
 
 
-def usable_clips(data: pathlib.Path, table: Metadata, task: tasks.Task) -> Iterator[Clip]:
+def usable_clips(data: pathlib.Path, table: Metadata, task: tasks.Task) -> Iterator[tuple[Clip, Symptoms]]:
     """Of the first files."""
     for path in table.paths:
         ids = [entry.sequence_id for entry in table.by_path[path]]
@@ -65,7 +69,7 @@ def usable_clips(data: pathlib.Path, table: Metadata, task: tasks.Task) -> Itera
             if entry := table.entries.get(sequence_id):
                 examined = clips.examine(entry, found, task)
                 if not isinstance(examined, Fault):
-                    yield examined[0]
+                    yield examined
 
 
 def time_run(sample: list[Clip], task: tasks.Task, training_frames: list[int]) -> Finding:

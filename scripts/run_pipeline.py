@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import dataclasses
 import json
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -26,7 +25,7 @@ from pipeline.beam import conversion
 from pipeline.common import directories, storage
 from pipeline.common.arguments import Parser, as_word, command, path, positive
 from pipeline.common.errors import UserError, run
-from pipeline.common.processes import call, check_status
+from pipeline.common.processes import call, check_status, module
 from pipeline.common.progress import console
 from pipeline.common.storage import AnyPath
 from pipeline.dataset.dataset import DROPPED, Dataset
@@ -173,8 +172,7 @@ def run_stages(arguments: argparse.Namespace) -> None:
     for number, stage in enumerate(planned, 1):
         directory = arguments.output / stage.output
         console.rule(f"{number}/{len(planned)} {stage.title}", align="left")
-        safe_path = ["-P"] * sys.flags.safe_path  # nothing of the current folder is imported
-        words = [sys.executable, *safe_path, "-m", stage.module, *stage.arguments, "--output", as_word(directory)]
+        words = module(stage.module, *stage.arguments, "--output", as_word(directory))
         if (directory / directories.MANIFEST).is_file():
             status = call(words)
         else:

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,16 +15,18 @@ from pipeline.common import directories, progress, storage
 from pipeline.common.arguments import command
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
-from pipeline.dataset import dataset, description, listing, metadata, readers, sharding
+from pipeline.dataset import dataset, description, listing, metadata, readers, sharding, symptoms
 from pipeline.dataset.metadata import Entry, Metadata
 from pipeline.dataset.sharding import Shard, ShardReport, ShardWriter
 from pipeline.dataset.splits import SPLITS, SplitRule
+from pipeline.dataset.symptoms import Symptoms
 from pipeline.tasks.faults import NO_LANDMARKS, NO_METADATA, Fault
 from pipeline.tasks.recordings import Recordings
 from pipeline.tasks.task import Task
 
 # Many small files make shards of many: each shard costs a few requests of a bucket, and readers open each of its files.
 MOST_SHARDS = 512
+_FEWEST_CLIPS = 10  # of a shard that is judged by itself
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +46,7 @@ class ConvertShard:
     task: Task
     metadata_sha256: tuple[tuple[str, str], ...]
     rule: SplitRule
+    swap_hands: bool = False
 
     def of_folder(self, table: Metadata) -> Metadata:
         """The metadata with the names that the files have in `folder`."""
@@ -70,6 +73,8 @@ class ConvertShard:
                 detail = f"the metadata says {elsewhere.path}" if elsewhere else "the metadata has no row of it"
                 writer.reject(sequence_id, Fault(NO_METADATA, detail), file=path)
             elif sequence_id in used:
+                if self.swap_hands and not isinstance(found, Fault):
+                    found = symptoms.swap_hands(found, self.task.points)
                 writer.take(split_of[sequence_id], used.pop(sequence_id), found)
         missing = Fault(NO_LANDMARKS, "the metadata names it, the file has no row of it")
         for sequence_id, entry in used.items():
@@ -93,6 +98,7 @@ def convert(
     names: Iterable[str] = (),
     folder: AnyPath | None = None,
     kind: type[ConvertShard] = ConvertShard,
+    swap_hands: bool = False,
 ) -> None:
     """Makes the dataset `output` from `data`, unless it is complete.
 
@@ -102,17 +108,22 @@ def convert(
       names: of the metadata files in `data`; the task's usual one where there are none.
       folder: with the files, if that is not `data`.
       kind: how they are read.
+      swap_hands: whether each hand takes the other's place.
 
     Raises:
       UserError: of `metadata.read`, `SplitRule.assign` and `job.make_dataset`; files are missing, or there is no such
         task.
     """
     named, task = listed(data, task_name, names)
-    make = kind(folder or data, data, output, task, tuple(named.sha256.items()), rule)
+    if swap_hands and not task.points.hands:
+        raise UserError(f"--swap-hands: the task {task.name} has no left and right hand")
+    make = kind(folder or data, data, output, task, tuple(named.sha256.items()), rule, swap_hands)
     split_of = rule.assign(named.entries.values())  # by the names in the metadata
     table = make.of_folder(named)
     sizes = input_sizes(make.folder, table, {table.entries[sequence_id].path for sequence_id in split_of})
-    asked = request(kind.made_from, make.task, table, sizes, num_shards=num_shards or MOST_SHARDS, rule=rule)
+    asked = request(
+        kind.made_from, task, table, sizes, num_shards=num_shards or MOST_SHARDS, rule=rule, swap_hands=swap_hands
+    )
     manifest = job.make_dataset(
         output,
         asked,
@@ -122,9 +133,12 @@ def convert(
         runner=runner,
         title=kind.title,
         check=lambda reports: check_accounts(reports, split_of),
+        content=lambda reports: {"complaints": list(complaints(reports, asked.settings["shards"]))},
         mark_of=functools.partial(directories.mark_of, make.folder),
     )
     if manifest:
+        for complaint in manifest["complaints"]:
+            progress.note(f"{data}: {complaint}")
         print(account(output, manifest))
 
 
@@ -201,7 +215,14 @@ def input_sizes(data: AnyPath, table: Metadata, used: Collection[str]) -> dict[s
 
 
 def request(
-    made_from: str, task: Task, table: Metadata, sizes: dict[str, int], *, num_shards: int, rule: SplitRule
+    made_from: str,
+    task: Task,
+    table: Metadata,
+    sizes: dict[str, int],
+    *,
+    num_shards: int,
+    rule: SplitRule,
+    swap_hands: bool = False,
 ) -> directories.Request:
     """What a dataset is made from, all that decides its content, and the plan of its shards."""
     settings = {
@@ -211,7 +232,7 @@ def request(
         "files": sizes,
         "shards": sharding.plan(sizes, num_shards),
         "split": rule.as_json(),
-    }
+    } | ({"swap_hands": True} if swap_hands else {})
     return directories.Request(dataset.KIND, settings)
 
 
@@ -225,6 +246,19 @@ def account(output: AnyPath, manifest: dict[str, Any]) -> str:
         f" rejected: {rejected}\nnext: {command('python', '-m', 'training.train', '--dataset', output)}"
         " --output RUN --preset base"
     )
+
+
+def complaints(reports: Iterable[ShardReport], files: Sequence[Sequence[str]]) -> Iterator[str]:
+    """What looks wrong in all clips together, or only in some of the shards; `files` of each shard."""
+    shards = [report.symptoms for report in reports]
+    together = sum(shards, Symptoms()).complaints()
+    yield from together.values()
+    for kind in dict.fromkeys(kind for shard in shards for kind in shard.complaints() if kind not in together):
+        # Of a few clips one may well be odd.
+        found = [i for i, shard in enumerate(shards) if shard.clips >= _FEWEST_CLIPS and kind in shard.complaints()]
+        if found:
+            where = f"{len(found)} of {len(shards)} shards, such as that of {files[found[0]][0]}"
+            yield f"in {where}, {shards[found[0]].complaints()[kind]}"
 
 
 def check_accounts(reports: Collection[ShardReport], used: Collection[int]) -> None:

@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.common.errors import UserError
-from pipeline.dataset import listing, parquet
+from pipeline.dataset import listing, parquet, tabular
 
-_ENDINGS = (".csv", ".tsv", ".txt", ".parquet")
 _SEPARATORS = ",\t; "
 _WINDOW = 100  # frames, at most; half of what a class usually lasts where that is less
 _ROWS = 2000  # of a table, that are looked at
@@ -61,10 +60,10 @@ def describe(data: pathlib.Path) -> str:
     """
     groups: _Groups = collections.defaultdict(list)
     for path in sorted(data.rglob("*")):
-        if path.is_file() and path.suffix.lower() in _ENDINGS:
+        if path.is_file() and path.suffix.lower() in tabular.ENDINGS:
             groups[path.parent, path.suffix].append(path)
     if not groups:
-        raise UserError(f"{data} has no tables: expected files that end in {', '.join(_ENDINGS)}")
+        raise UserError(f"{data} has no tables: expected files that end in {', '.join(tabular.ENDINGS)}")
     many = max(groups.values(), key=len)
     if len(many) > 1 and _read(many[0]).names == _read(many[1]).names:
         return _of_files(data, groups, many)
@@ -131,7 +130,7 @@ def _of_table(data: pathlib.Path, table: _Table, others: Sequence[_Table]) -> st
 
 
 def _read(path: pathlib.Path) -> _Table:
-    if path.suffix == ".parquet":
+    if path.suffix == parquet.ENDING:
         with parquet.opened(path) as file:
             batch = next(file.iter_batches(_ROWS), None)
             names = list(file.schema_arrow.names)

@@ -19,9 +19,11 @@ from pipeline.common import errors, storage
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
 from pipeline.dataset import parquet
+from pipeline.dataset.takes import Take, name_of
 from pipeline.tasks.faults import BAD_TABLE, NO_LANDMARKS, Fault
-from pipeline.tasks.task import Tables, Task
+from pipeline.tasks.task import Layout, Points, Tables, Task
 
+ENDINGS = (".csv", ".tsv", ".txt", parquet.ENDING)
 _MISSING = ["", "NaN", "nan", "NA", "null", "NULL", "None"]
 _BLOCK = 1 << 20  # bytes of CSV decoded at a time
 _ROWS = 4096  # of parquet
@@ -47,7 +49,9 @@ def read_clips(path: AnyPath, task: Task, ids: Sequence[int]) -> Iterator[tuple[
     tables = _tables(task)
     if tables.kind == "files":
         try:
-            found: np.ndarray | Fault = np.concatenate([_frames(task, rows) for rows, _ in batches(path, tables)])
+            found: np.ndarray | Fault = np.concatenate(
+                [_frames(task.points, rows) for rows, _ in batches(path, tables)]
+            )
         except UserError as error:
             found = Fault(BAD_TABLE, str(error))
         except ValueError:  # nothing to concatenate
@@ -56,39 +60,46 @@ def read_clips(path: AnyPath, task: Task, ids: Sequence[int]) -> Iterator[tuple[
         return
     number = ids[0] // _PLACES
     if tables.kind == "streams":
-        windows = _windows(path, task, (each % _PLACES for each in sorted(ids)))
+        windows = _windows(path, task.points, tables, (each % _PLACES for each in sorted(ids)))
         yield from ((number * _PLACES + first, frames) for first, frames in windows)
         return
     wanted = set(ids)
-    for place, (_, frames) in enumerate(_clips_of_table(path, task)):
+    for place, (_, frames) in enumerate(_clips_of_table(path, task.points, tables)):
         if number * _PLACES + place in wanted:
             yield number * _PLACES + place, frames
 
 
-def read_runs(path: AnyPath, task: Task) -> Iterator[tuple[int | str, np.ndarray]]:
-    """Yields what there is to recognize in a file, by name, with its values (T, C, 1) float32.
+def read_takes(path: AnyPath, points: Points, layout: Layout) -> Iterator[Take]:
+    """Yields what there is to recognize in a file, with its values (T, C, 1) float32; labels are not needed.
 
-    A window is named after its first and last frame or, where the rate is known, its time in seconds. Labels are not
-    needed. Raises `UserError` as `read_clips`.
+    A window is named after its first frame and the one that follows its last or, where the rate is known, its time in
+    seconds. Raises `UserError` as `read_clips`.
     """
-    tables = _tables(task)
-    if tables.kind == "files":
-        found = [_frames(task, rows) for rows, _ in batches(path, tables, exact=False)]
+    assert isinstance(layout, Tables)
+    if layout.kind == "files":
+        found = [_frames(points, rows) for rows, _ in batches(path, layout, exact=False)]
         if not found:
             raise parquet.unusable(path, Fault(NO_LANDMARKS, "its file has no rows"))
-        yield path.stem, np.concatenate(found)
-    elif tables.kind == "streams":
-        for first, frames in _windows(path, task, range(0, _PLACES, tables.stride)):
-            last = first + tables.window
-            yield f"{first / tables.rate:.2f}-{last / tables.rate:.2f} s" if tables.rate else f"{first}-{last}", frames
+        yield Take(name_of(path), np.concatenate(found))
+    elif layout.kind == "streams":
+        for first, frames in _windows(path, points, layout, range(0, _PLACES, layout.stride)):
+            last = first + layout.window
+            rate = layout.rate
+            yield Take(f"{first / rate:.2f}-{last / rate:.2f} s" if rate else f"{first}-{last}", frames)
     else:
-        yield from _clips_of_table(path, task)
+        yield from (Take(name, frames) for name, frames in _clips_of_table(path, points, layout))
 
 
 def read_inputs(path: AnyPath, task: Task, columns: Sequence[str]) -> Iterator[tuple[int | str, np.ndarray]]:
-    """As `read_runs`, with the values (T, C) as an exported file takes them."""
+    """Yields each clip by name, with its values (T, C) as an exported file takes them."""
     del columns  # they are the channels
-    return ((name, frames[:, :, 0]) for name, frames in read_runs(path, task))
+    return ((take.sequence_id, take.landmarks[:, :, 0]) for take in read_takes(path, task.points, task.layout))
+
+
+def is_layout(names: Sequence[str], layout: Layout) -> bool:
+    """Whether a file has the columns that are read."""
+    assert isinstance(layout, Tables)
+    return set(layout.values) <= set(names)
 
 
 def count_frames(path: AnyPath, task: Task, ids: Sequence[int]) -> dict[int, int]:
@@ -99,7 +110,7 @@ def count_frames(path: AnyPath, task: Task, ids: Sequence[int]) -> dict[int, int
 
 def header(path: AnyPath, tables: Tables) -> list[str]:
     """The names of the columns. Raises `UserError` where there are none, or one is there twice."""
-    if path.suffix == ".parquet":
+    if path.suffix == parquet.ENDING:
         with parquet.opened(path) as file:
             names = list(file.schema_arrow.names)
     else:
@@ -136,7 +147,7 @@ def batches(
         raise UserError(f"{path} lacks the column {missing[0]!r}: it has {', '.join(names)[:80]}")
     if exact and (extra := [name for name in names if name not in tables.columns]):
         raise UserError(f"{path} has the column {extra[0]!r}, which the first of the files has not")
-    of_parquet = path.suffix == ".parquet"
+    of_parquet = path.suffix == parquet.ENDING
     for batch in (_parquet if of_parquet else _csv)(path, tables, names, wanted):
         found = {name: np.asarray(batch.column(name).cast(pa.string()).to_pylist(), object) for name in texts}
         for name, column in found.items():
@@ -200,19 +211,18 @@ def _tables(task: Task) -> Tables:
     return task.layout
 
 
-def _frames(task: Task, rows_RxK: np.ndarray) -> np.ndarray:
+def _frames(points: Points, rows_RxK: np.ndarray) -> np.ndarray:
     """(T, C, 1)."""
-    return rows_RxK.reshape(-1, *task.points.shape)
+    return rows_RxK.reshape(-1, *points.shape)
 
 
-def _clips_of_table(path: AnyPath, task: Task) -> Iterator[tuple[str, np.ndarray]]:
+def _clips_of_table(path: AnyPath, points: Points, tables: Tables) -> Iterator[tuple[str, np.ndarray]]:
     """Yields each clip of a table by its name, with its values (T, C, 1)."""
-    tables = _tables(task)
     if tables.kind == "rows":
         row = 0
         for rows_RxK, texts in batches(path, tables, [tables.clip] if tables.clip else [], exact=False):
             for place, values_K in enumerate(rows_RxK):
-                yield texts[tables.clip][place] if tables.clip else str(row), _frames(task, values_K)
+                yield texts[tables.clip][place] if tables.clip else str(row), _frames(points, values_K)
                 row += 1
         return
     pending: list[np.ndarray] = []
@@ -222,24 +232,25 @@ def _clips_of_table(path: AnyPath, task: Task) -> Iterator[tuple[str, np.ndarray
         starts = np.flatnonzero(names[1:] != names[:-1]) + 1
         for first, rows in zip(np.r_[0, starts].tolist(), np.split(rows_RxK, starts), strict=True):
             if pending and names[first] != name:
-                yield name, _frames(task, np.concatenate(pending))
+                yield name, _frames(points, np.concatenate(pending))
                 pending = []
             pending.append(rows)
             name = names[first]
     if pending:
-        yield name, _frames(task, np.concatenate(pending))
+        yield name, _frames(points, np.concatenate(pending))
 
 
-def _windows(path: AnyPath, task: Task, firsts: Iterator[int] | range) -> Iterator[tuple[int, np.ndarray]]:
+def _windows(
+    path: AnyPath, points: Points, tables: Tables, firsts: Iterator[int] | range
+) -> Iterator[tuple[int, np.ndarray]]:
     """Yields the windows that begin at these rows, which rise, with their values (T, C, 1); ends with the file."""
-    tables = _tables(task)
     kept, before = np.empty((0, len(tables.values)), np.float32), 0  # rows at hand, and how many came before them
     wanted = iter(firsts)
     first = next(wanted, None)
     for rows_RxK, _ in batches(path, tables, exact=False):
         kept = np.concatenate([kept, rows_RxK])
         while first is not None and first + tables.window <= before + len(kept):
-            yield first, _frames(task, kept[first - before : first - before + tables.window])
+            yield first, _frames(points, kept[first - before : first - before + tables.window])
             first = next(wanted, None)
         if first is None:
             return

@@ -26,6 +26,7 @@ class Points:
       centre: the point whose mean position features are relative to; None where positions are not relative.
       hands: names of the groups of the right and the left hand, whose first points are the wrists.
       rotations: three points each that are the axes of one sensor, which may be worn turned.
+      pose_wrists: the points of the body that lie where the right and the left wrist are; None where there are none.
     """
 
     names: tuple[str, ...]
@@ -35,6 +36,7 @@ class Points:
     centre: int | None = None
     hands: tuple[str, str] | None = None
     rotations: tuple[tuple[int, ...], ...] = ()
+    pose_wrists: tuple[int, int] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -87,12 +89,14 @@ class LongParquet:
     """Parquet files of a clip each, with a row for each point of a frame: `pipeline.dataset.long` reads them.
 
     Attributes:
+      id: the column of clip ids, which recordings to be recognized may have.
       frame: the column of frame numbers.
       part, index: the columns that say which point a row is: the part that it belongs to, and its number in that.
       values: the columns of coordinates.
       parts: how many points each part has, in the order of a frame's rows.
     """
 
+    id: str
     frame: str
     part: str
     index: str
@@ -190,6 +194,7 @@ class Task(abc.ABC):
       metadata: the columns of the table that lists the clips.
       head: the network's last part, of `training.network.heads.HEADS`.
       holdout: what is set aside to choose weights by where the data have no validation split: "labels" or "signers".
+      other_layouts: in which recordings to be recognized may come as well.
       folds: into how many the training clips are divided, each to be scored by a base model that has not seen it; 1:
         one model scores what it has learnt.
       presets: those of `scripts.run_pipeline` that fit, the smallest first.
@@ -202,6 +207,7 @@ class Task(abc.ABC):
     metadata: ClassVar[MetadataColumns]
     head: ClassVar[str]
     holdout: ClassVar[str]
+    other_layouts: ClassVar[tuple[Layout, ...]] = ()
     folds: ClassVar[int] = 1
     presets: ClassVar[tuple[str, ...]] = ("small", "published")
     unit: ClassVar[str]

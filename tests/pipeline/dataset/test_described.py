@@ -115,7 +115,7 @@ def test_windows_of_streams(data, described):
         who, _, first = name.partition(":")
         window = rows[who][int(first) : int(first) + 6]
         np.testing.assert_allclose(values[:, :, 0], [[float(row["x"]), float(row["y"])] for row in window], rtol=1e-6)
-    names = [name for name, _ in tabular.read_runs(data / "streams/ann.tsv", task)]
+    names = [take.sequence_id for take in tabular.read_takes(data / "streams/ann.tsv", task.points, task.layout)]
     assert names[:2] == ["0.00-3.00 s", "1.50-4.50 s"]
     assert len(names) == 29
 
