@@ -59,6 +59,7 @@ def test_the_whole_path(data, tmp_path, command, capsys, encoder):
     command(evaluate, "--model", made["model"], "--dataset", dataset.path, "--output", made["evaluation"])
     found = directories.read_json(made["evaluation"] / "report.json")
     assert found["top5"] == 1.0
+    assert found["balanced"] == np.mean([each["score"] for each in found["by_label"].values()])
     assert found["by_label"].keys() <= set(dataset.task.signs)
     capsys.readouterr()
     command(report, made["evaluation"])

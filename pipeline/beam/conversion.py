@@ -240,11 +240,12 @@ def account(output: AnyPath, manifest: dict[str, Any]) -> str:
     """What became of what was read, for people, and what to do next."""
     counts = ", ".join(f"{manifest['splits'][split]['clips']:,} {split}" for split in SPLITS)
     rejected = ", ".join(f"{count:,} {reason}" for reason, count in manifest["rejected"].items()) or "none"
+    preset = tasks.named(manifest["task"]["name"]).presets[0]
     return (
         f"{output}: {manifest['read']:,} clips read ({manifest['bytes_read'] / 1e6:,.1f} MB),"
         f" {manifest['written']:,} written ({counts}; {manifest['bytes_written'] / 1e6:,.1f} MB);"
         f" rejected: {rejected}\nnext: {command('python', '-m', 'training.train', '--dataset', output)}"
-        " --output RUN --preset base"
+        f" --output RUN --preset {preset}"
     )
 
 
