@@ -16,7 +16,7 @@ the model is of it (0 to 1) and the milliseconds that took; of a task with one c
 import json
 from collections.abc import Iterator
 
-from inference.recognizer import Prediction, Recognizer
+from inference.recognizer import Prediction, Recognizer, task_of
 from pipeline.common import native_output, progress
 from pipeline.common.arguments import Parser, path, threads
 from pipeline.common.errors import UserError, run
@@ -39,10 +39,10 @@ def main() -> None:
         "--swap-hands", action="store_true", help="take the left hand for the right one and the other way round"
     )
     arguments = parser.parse_args()
+    task = task_of(arguments.model)
+    files = [file for each in arguments.input for file in readers.files_of(each, task)]
     with native_output.without_remarks():
         recognizer = Recognizer(arguments.model, threads=arguments.threads)
-    task = recognizer.task
-    files = [file for each in arguments.input for file in readers.files_of(each, task)]
     if arguments.swap_hands and not task.points.hands:
         raise UserError(f"--swap-hands: the task {task.name} has no left and right hand")
     some = False

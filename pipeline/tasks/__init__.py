@@ -49,7 +49,7 @@ def from_json(data: Any, where: object) -> Task:
       UserError: it is damaged, or of another version of this program.
     """
     try:
-        task = named(data["name"]).of_parameters(data["parameters"])
+        task = named(data["name"]).of_parameters(dict(data["parameters"]))
         same = json.loads(json.dumps(task.as_json())) == data
     except UserError as error:
         raise UserError(f"{where}: {error}") from error

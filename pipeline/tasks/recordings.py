@@ -72,7 +72,7 @@ class Recordings(OneClass):
 
     @classmethod
     def of_parameters(cls, parameters: Mapping[str, Any]) -> Self:
-        tables = Tables(**{name: as_tuple(value) for name, value in parameters["tables"].items()})
+        tables = Tables(**{name: as_tuple(value) for name, value in dict(parameters["tables"]).items()})
         return super().of_parameters({**parameters, "tables": tables})
 
     @property

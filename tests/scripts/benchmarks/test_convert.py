@@ -13,7 +13,7 @@ from pipeline.synthesis import samples
 from scripts.benchmarks import convert as benchmark
 
 
-@pytest.fixture(params=samples.SAMPLES)
+@pytest.fixture(params=[name for name in samples.SAMPLES if tasks.TASKS[name].metadata.file])
 def sample(request, tmp_path):
     """A task, and sample data of it."""
     name = request.param
