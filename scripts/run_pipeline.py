@@ -108,7 +108,7 @@ def main() -> None:
     if not was_complete:
         directories.complete(arguments.output, request, {})
     print(f"everything is in {arguments.output}")
-    print(f"next: python -m inference.recognize FILE.parquet {command('--model', arguments.output / 'model')}")
+    print(f"next: python -m inference.recognize FILE {command('--model', arguments.output / 'model')}")
 
 
 def check(arguments: argparse.Namespace, table: Metadata, task: tasks.Task, truth: dict[int, str]) -> None:

@@ -37,7 +37,7 @@ class ConvertShard:
     metadata in `data` itself, so that what travels to a worker stays small; `metadata_sha256` says which.
     """
 
-    made_from: ClassVar[str] = "parquet"
+    made_from: ClassVar[str] = "recordings"
     title: ClassVar[str] = "converting"
 
     folder: AnyPath

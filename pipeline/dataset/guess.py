@@ -94,7 +94,8 @@ def _of_files(
                 found = {"kind": "files", "files": files, **_format(first), "channels": _channels(first, [])}
                 found |= {"labels": path.relative_to(data).as_posix(), "clip": clip, "label": label}
                 return _text(data, first, found | _whose(table, [clip, label]))
-    label = _named(first, _LABEL_WORDS)
+    texts = [name for name in first.names if not first.is_numeric(name)]  # a class on each row
+    label = _named(first, _LABEL_WORDS) or next(iter(texts), "")
     if label:
         runs = sorted(len(list(run)) for _, run in itertools.groupby(first.columns[label]))
         window = min(_WINDOW, max(2, runs[len(runs) // 2] // 2))
