@@ -101,7 +101,12 @@ class Trainer:
             )
         self.history, self.best = note["history"], note["best"]
         if self.history:
-            directories.check_file(self.directory / runs.best_name(self.best["epoch"]), self.best["sha256"])
+            self._check_best()
+
+    def _check_best(self) -> None:
+        """Raises `UserError` where the best weights are not those of the last checkpoint."""
+        best = self.directory / runs.best_name(self.best["epoch"])
+        directories.check_file(best, self.best["sha256"], described_by=runs.CHECKPOINT)
 
     def _remove_other_weights(self) -> None:
         """Removes weights that the last checkpoint does not name: those of before, or of a process that was killed."""
@@ -195,7 +200,7 @@ class Trainer:
 
     def finish(self) -> dict[str, Any]:
         """What the manifest says about the run. Raises `UserError` where its weights are not what was saved."""
-        directories.check_file(self.directory / runs.best_name(self.best["epoch"]), self.best["sha256"])
+        self._check_best()
         runs.write_history(self.directory, self.history)
         return {
             "weights": runs.best_name(self.best["epoch"]),

@@ -58,7 +58,10 @@ class ConvertShard:
 
     def __call__(self, shard: Shard) -> None:
         table, split_of = _metadata(self)
-        shard = dataclasses.replace(shard, inputs=directories.mark_of(self.folder, shard.files))
+        inputs = directories.mark_of(self.folder, shard.files)
+        if shard.inputs and inputs != shard.inputs:
+            raise UserError(f"{self.folder / shard.files[0]} or others of its shard changed meanwhile: start again")
+        shard = dataclasses.replace(shard, inputs=inputs)
         with ShardWriter(self.output, shard, self.task) as writer:
             for path in shard.files:
                 self.convert_file(path, table, split_of, writer)

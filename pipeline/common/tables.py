@@ -48,6 +48,15 @@ def read_rows(
         _check_header(file, header, columns)
 
 
+def read_header(file: AnyPath, content: bytes) -> list[str]:
+    """The names of the columns; none of an empty file. Raises `UserError` where it is not UTF-8, or no CSV."""
+    try:
+        text = io.StringIO(content.decode("utf-8-sig"), newline="")
+        return next(csv.reader(text, strict=True), [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{file}: its header cannot be read ({error})") from error
+
+
 def _fault(fields: list[str], header: list[str]) -> str | None:
     if any("\n" in each or "\r" in each for each in fields):
         return "there is a line break within a field: is a quote not closed?"

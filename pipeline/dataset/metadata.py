@@ -91,8 +91,8 @@ def read(data: AnyPath, columns: MetadataColumns, names: Sequence[str] = ()) -> 
 def header(data: AnyPath, name: str) -> list[str]:
     """The columns of a metadata file; none where it cannot be read."""
     try:
-        return _read_bytes(data, name).partition(b"\n")[0].decode("utf-8-sig").strip().split(",")
-    except (UserError, ValueError, OSError):
+        return tables.read_header(data / name, _read_bytes(data, name))
+    except (UserError, OSError):
         return []
 
 
