@@ -154,7 +154,7 @@ def listed(data: AnyPath, task_name: str | None, names: Iterable[str] = ()) -> t
     if task_name is not None and task_name.endswith(description.ENDING):
         table, task, remarks = listing.read(data, description.read(storage.path(task_name), data))
         for remark in remarks:
-            progress.console.print(remark)
+            progress.note(remark)
         return table, task
     task_type = task_of(data, task_name, names)
     table = metadata.read(data, task_type.metadata, tuple(names))
@@ -168,7 +168,10 @@ def task_of(data: AnyPath, name: str | None, names: Iterable[str] = ()) -> type[
       UserError: there is no such task.
     """
     if name is not None:
-        return tasks.named(name)
+        found = tasks.named(name)
+        if not found.metadata.file:
+            raise UserError(f"the task {name} needs a description of {data}: name that, --task FILE.toml")
+        return found
     fitting = [
         task
         for task in tasks.TASKS.values()

@@ -4,7 +4,6 @@ import collections
 import dataclasses
 import hashlib
 import json
-import operator
 import pathlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -45,7 +44,7 @@ def read(data: AnyPath, task: Recordings) -> tuple[Metadata, Recordings, list[st
         on both sides of the condition for the test.
     """
     described = task.tables
-    files = files_of(data, described.files)
+    files = [path for path in files_of(data, described.files) if path != described.labels]
     remarks: list[str] = []
     clips = list(_CLIPS[described.kind](data, described, files))
     if described.labels:
@@ -54,12 +53,24 @@ def read(data: AnyPath, task: Recordings) -> tuple[Metadata, Recordings, list[st
     if not clips:
         what = "no window is as long and as pure as described" if described.kind == "streams" else "no clip has a label"
         raise UserError(f"{data}: in {len(files)} files {what}: correct the description")
+    blank = [clip.name for clip in clips if not _value(clip, described.label, data).strip()]
+    if blank:
+        remarks.append(f"clips with an empty label, which are left out: {_some(blank)}")
+        clips = [clip for clip in clips if _value(clip, described.label, data).strip()]
     labels = [_value(clip, described.label, data) for clip in clips]
     counts = collections.Counter(labels)
     if rare := [label for label, count in counts.items() if count == 1]:
         raise UserError(f"{data}: the class {rare[0]!r} has one clip: record more of it, or ignore it (description)")
+    if len(counts) < 2:
+        raise UserError(f"{data}: all clips are of one class, {', '.join(counts) or 'none'}: expected two at least")
     whose = [_value(clip, described.group, data) if described.group else clip.name for clip in clips]
+    if nobody := [clip.name for clip, who in zip(clips, whose, strict=True) if not who.strip()]:
+        raise UserError(
+            f"{data}: clips without a {described.group}, who may be of anyone: {_some(nobody)}; leave them out"
+        )
     signers, groups = _numbered(whose) if described.group else (None, ())
+    if groups:
+        remarks.append(f"groups are numbered: {', '.join(f'{i} is {name}' for i, name in enumerate(groups))}")
     tested = _condition(described.test, data) if described.test else None
     number_of = {path: number for number, path in enumerate(files)}
     entries: dict[int, Entry] = {}
@@ -77,7 +88,7 @@ def read(data: AnyPath, task: Recordings) -> tuple[Metadata, Recordings, list[st
     if tested and not any(entry.split for entry in entries.values()):
         raise UserError(f"{data}: no clip meets the condition {described.test!r} for the test: correct the description")
     sha256 = hashlib.sha256(json.dumps([dataclasses.astuple(each) for each in entries.values()]).encode()).hexdigest()
-    task = dataclasses.replace(task, labels=tuple(sorted(counts, key=_natural)), groups=groups)
+    task = dataclasses.replace(task, labels=tuple(sorted(counts, key=_order)), groups=groups)
     return Metadata({LIST: sha256}, entries), task, remarks
 
 
@@ -85,7 +96,12 @@ def files_of(data: AnyPath, pattern: str) -> list[str]:
     """The files of a data folder that a pattern means, sorted. Raises `UserError` where there is none."""
     if not data.is_dir():
         raise UserError(f"{data}: {errors.what_is_there(data)}; expected a data folder")
-    files = sorted(path.relative_to(data).as_posix() for path in data.glob(pattern) if path.is_file())
+    try:
+        if ".." in pathlib.PurePosixPath(pattern).parts:
+            raise ValueError("it leaves DATA")
+        files = sorted(path.relative_to(data).as_posix() for path in data.glob(pattern) if path.is_file())
+    except (NotImplementedError, ValueError, IndexError) as error:
+        raise UserError(f"files = {pattern!r}: {error}; expected a pattern such as recordings/*.csv") from error
     if not files:
         raise UserError(f"{data} has no files {pattern}: correct the pattern in the description")
     return files
@@ -108,6 +124,8 @@ def _of_table(data: AnyPath, described: Tables, files: Sequence[str]) -> Iterato
     )
     names = list(dict.fromkeys(name for name in [described.clip, *own] if name and name not in (FILE, FOLDER, ROW)))
     seen: dict[str, str] = {}
+    own_columns = [name for name in names if name != described.clip]
+    first: dict[str, str] = {}
     for path in files:
         place, last, row = -1, None, 0
         for _, texts in tabular.batches(data / path, described, names, numbers=False):
@@ -115,16 +133,19 @@ def _of_table(data: AnyPath, described: Tables, files: Sequence[str]) -> Iterato
             for index in range(count):
                 name = texts[described.clip][index] if described.clip else str(row)
                 row += 1
+                known = {each: texts[each][index] for each in names}
                 if described.kind == "table" and name == last:
+                    if changed := [each for each in own_columns if known[each] != first[each]]:
+                        raise UserError(f"{data / path}, row {row}: {changed[0]} changes within the clip {name}")
                     continue
-                last, place = name, place + 1
-                if name in seen:
+                last, place, first = name, place + 1, known
+                if name in seen and described.clip:
                     raise UserError(
                         f"{data / path}, row {row}: the clip {name} was there before, in {seen[name]}: its rows must be"
                         " side by side, and names differ"
                     )
                 seen[name] = path
-                yield _Clip(path, place, name, {each: texts[each][index] for each in names} | _places(path, place))
+                yield _Clip(path, place, name, known | _places(path, place))
 
 
 def _of_streams(data: AnyPath, described: Tables, files: Sequence[str]) -> Iterator[_Clip]:
@@ -180,15 +201,23 @@ def _join(data: AnyPath, described: Tables, clips: list[_Clip], remarks: list[st
         if name in rows:
             raise UserError(f"{where}: {name} has a label before: delete one")
         rows[name] = values
-    found, used = [], set()
+    found: list[_Clip] = []
+    used: dict[str, _Clip] = {}
+    without: list[str] = []
     for clip in clips:
         pure = pathlib.PurePosixPath(clip.path)
         names = [clip.name, pure.name, clip.path] if described.kind == "files" else [clip.name]
         fitting = [name for name in names if name in rows]
-        if fitting:
-            used.add(fitting[0])
+        if not fitting:
+            without.append(clip.path if described.kind == "files" else clip.name)
+        elif fitting[0] in used:
+            raise UserError(
+                f"{path}: {fitting[0]} is the name of {used[fitting[0]].path} and of {clip.path}: name files with their"
+                " folder"
+            )
+        else:
+            used[fitting[0]] = clip
             found.append(dataclasses.replace(clip, columns={**rows[fitting[0]], **clip.columns}))
-    without = [clip.name for clip in clips if clip.name not in {each.name for each in found}]
     over = [name for name in rows if name not in used]
     if not found:
         raise UserError(
@@ -196,9 +225,11 @@ def _join(data: AnyPath, described: Tables, clips: list[_Clip], remarks: list[st
             f" {_some(without)}; correct the description"
         )
     if without:
-        remarks.append(f"{len(without)} clips have no label in {described.labels} and are left out: {_some(without)}")
+        remarks.append(
+            f"clips without a label in {described.labels}, which are left out ({len(without)}): {_some(without)}"
+        )
     if over:
-        remarks.append(f"{len(over)} labels in {described.labels} have no clip: {_some(over)}")
+        remarks.append(f"labels in {described.labels} without a clip ({len(over)}): {_some(over)}")
     return found
 
 
@@ -223,7 +254,7 @@ def _value(clip: _Clip, column: str, data: AnyPath) -> str:
 
 def _numbered(values: Sequence[str]) -> tuple[list[int], tuple[str, ...]]:
     """A number for each: the one that it is or ends with; otherwise, by their order, and then with their names."""
-    names = sorted(set(values), key=_natural)
+    names = sorted(set(values), key=_order)
     ends = [re.search(r"[0-9]{1,9}$", name) for name in names]
     numbers = [int(end[0]) for end in ends if end]
     if len(set(numbers)) == len(names):
@@ -233,9 +264,10 @@ def _numbered(values: Sequence[str]) -> tuple[list[int], tuple[str, ...]]:
     return [number_of[value] for value in values], tuple(names)
 
 
-def _natural(text: str) -> list[tuple[int, int, str]]:
-    """An order in which 9 comes before 10."""
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"([0-9]+)", text) if part]
+def _order(text: str) -> tuple[list[tuple[int, int, str]], str]:
+    """A key of an order in which 9 comes before 10."""
+    parts = [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"([0-9]+)", text) if part]
+    return parts, text
 
 
 _CONDITION = re.compile(r"\s*(?P<column>.+?)\s*(?P<operator>>=|=)\s*(?P<values>.+?)\s*")
@@ -256,6 +288,14 @@ def _condition(condition: str, data: AnyPath) -> Callable[[_Clip], bool]:
         return lambda clip: _value(clip, found["column"], data) in values
     try:
         least = float(found["values"])
-        return lambda clip: operator.ge(float(_value(clip, found["column"], data)), least)
     except ValueError as error:
         raise UserError(f"test = {condition!r}: expected a number after >=") from error
+
+    def reaches(clip: _Clip) -> bool:
+        value = _value(clip, found["column"], data)
+        try:
+            return float(value) >= least
+        except ValueError:
+            raise UserError(f"test = {condition!r}: {found['column']} of {clip.name} is {value!r}, no number") from None
+
+    return reaches

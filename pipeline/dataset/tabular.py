@@ -177,7 +177,7 @@ def _csv(path: AnyPath, tables: Tables, names: list[str], wanted: list[str]) -> 
                     column_names=names,
                     skip_rows=int(tables.header),
                 ),
-                parse_options=pyarrow.csv.ParseOptions(delimiter=tables.separator),
+                parse_options=pyarrow.csv.ParseOptions(delimiter=tables.separator, ignore_empty_lines=len(names) > 1),
                 convert_options=pyarrow.csv.ConvertOptions(
                     column_types=kinds, include_columns=wanted, null_values=_MISSING, strings_can_be_null=False
                 ),

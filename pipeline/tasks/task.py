@@ -111,7 +111,7 @@ class LongParquet:
 
 @dataclasses.dataclass(frozen=True)
 class Tables:
-    """Tables of numbers, CSV or parquet: `pipeline.dataset.tables` reads them.
+    """Tables of numbers, CSV or parquet: `pipeline.dataset.tabular` reads them.
 
     Attributes:
       kind: what a clip is: "files", a file; "table", the rows with one value of a column; "rows", a row; "streams", a

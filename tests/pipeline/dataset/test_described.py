@@ -80,7 +80,7 @@ def values_of(data, task, table):
 @pytest.mark.parametrize("text", [FILES, TABLE])
 def test_clips_are_joined_by_name(data, described, text):
     table, task, remarks = described(text)
-    assert remarks == []
+    assert remarks == ["groups are numbered: 0 is ann, 1 is bob, 2 is eve"]
     assert task.channels == ("x", "y")
     assert task.classes == ("tap", "wave")
     assert task.groups == PEOPLE
@@ -128,8 +128,8 @@ def test_purity_and_classes_that_are_ignored(described):
     assert len(some.entries) < 3 * 29
     with pytest.raises(UserError, match="no window is as long and as pure"):
         described(STREAMS + 'ignore = ["wave", "tap"]\n')
-    _, task, _ = described(STREAMS + 'ignore = ["wave"]\n')
-    assert task.classes == ("tap",)
+    with pytest.raises(UserError, match="all clips are of one class, tap"):
+        described(STREAMS + 'ignore = ["wave"]\n')
 
 
 def test_parquet_and_tables_without_a_header(data, described):
@@ -157,14 +157,14 @@ def test_what_is_left_over_is_said(data, described):
     write(data / "clips/extra.csv", ["x", "y"], [(1, 2)])
     table, _, remarks = described(FILES)
     assert len(table.entries) == 11
-    assert remarks == [
-        "1 clips have no label in labels.csv and are left out: extra",
-        "1 labels in labels.csv have no clip: r00",
+    assert remarks[:2] == [
+        "left out, without a label in labels.csv (1): clips/extra.csv",
+        "labels in labels.csv without a clip (1): r00",
     ]
 
 
 def test_a_task_travels_as_json(described):
-    for text in (FILES, TABLE, ROWS, STREAMS + 'rotate = []\nignore = ["tap"]\n'):
+    for text in (FILES, TABLE, ROWS, STREAMS + "rotate = []\npurity = 0.5\n"):
         _, task, _ = described(text)
         assert tasks.from_json(json.loads(json.dumps(task.as_json())), "here") == task
 
@@ -301,3 +301,58 @@ def test_a_first_description_is_guessed_and_can_be_read(data, tmp_path, kept, ki
 def test_nothing_to_guess_from(tmp_path):
     with pytest.raises(UserError, match="has no tables"):
         guess.describe(tmp_path)
+
+
+def test_two_files_of_one_name_are_not_one_clip(data, described):
+    write(data / "more/r00.csv", ["x", "y"], [(1, 2)])
+    with pytest.raises(UserError, match=r"r00 is the name of clips/r00.csv and of more/r00.csv"):
+        described(FILES.replace("clips/*.csv", "*/r*.csv"))
+
+
+@pytest.mark.parametrize("column", ["class", "who"])
+def test_a_clip_has_one_label_and_one_group(data, described, column):
+    rows = list(csv.DictReader((data / "all.csv").open()))
+    rows[2][column] = "tap" if column == "class" else "eve"
+    write(data / "all.csv", list(rows[0]), [row.values() for row in rows])
+    with pytest.raises(UserError, match=f"row 3: {column} changes within the clip r00"):
+        described(TABLE)
+
+
+def test_what_has_no_label_or_nobody(data, described):
+    text = (data / "labels.csv").read_text()
+    (data / "labels.csv").write_text(text.replace("r03,tap,", "r03, ,"))
+    table, task, remarks = described(FILES)
+    assert len(table.entries) == 11
+    assert task.classes == ("tap", "wave")
+    assert "clips with an empty label, which are left out: r03" in remarks
+    (data / "labels.csv").write_text(text.replace("r03,tap,bob", "r03,tap,"))
+    with pytest.raises(UserError, match="clips without a who, who may be of anyone: r03"):
+        described(FILES)
+
+
+def test_groups_are_numbered_alike_every_time():
+    """Whatever the order of a set is: 01 and 1 are different names."""
+    for values in (["p1", "p01", "p001", "x"], ["x", "p001", "p01", "p1"]):
+        numbers, names = listing._numbered(values)
+        assert names == ("p001", "p01", "p1", "x")
+        assert [names[number] for number in numbers] == values
+    assert listing._numbered(["subject_10", "subject_9", "subject_10"]) == ([10, 9, 10], ())
+
+
+@pytest.mark.parametrize("pattern", ["/tmp/*.csv", "**a", "../*.csv"])
+def test_patterns_stay_within_the_folder(described, pattern):
+    with pytest.raises(UserError, match=r"expected a pattern such as|has no files"):
+        described(FILES.replace("clips/*.csv", pattern))
+
+
+def test_rows_of_several_files(data, described):
+    (data / "wide2.csv").write_text((data / "wide.csv").read_text())
+    table, _, _ = described(ROWS.replace("wide.csv", "wide*.csv"))
+    assert len(table.entries) == 24
+
+
+def test_an_empty_line_of_one_column_is_a_missing_value(data, described):
+    for name, _, _, _ in CLIPS:
+        (data / f"clips/{name}.csv").write_text("x\n1\n\n3\n")
+    table, task, _ = described(FILES.replace('["x", "y"]', '["x"]'))
+    np.testing.assert_array_equal(values_of(data, task, table)["r00"][:, 0, 0], [1, np.nan, 3])
