@@ -225,9 +225,7 @@ def _join(data: AnyPath, described: Tables, clips: list[_Clip], remarks: list[st
             f" {_some(without)}; correct the description"
         )
     if without:
-        remarks.append(
-            f"clips without a label in {described.labels}, which are left out ({len(without)}): {_some(without)}"
-        )
+        remarks.append(f"left out, without a label in {described.labels} ({len(without)}): {_some(without)}")
     if over:
         remarks.append(f"labels in {described.labels} without a clip ({len(over)}): {_some(over)}")
     return found

@@ -1,12 +1,11 @@
 """scripts.benchmarks.convert: its large input, and that every way does the same work."""
 
-import json
-
 import numpy as np
 import pytest
 
 from pipeline import synthesize, tasks
 from pipeline.beam.runners import Runner
+from pipeline.common import directories
 from pipeline.dataset import metadata, readers
 from pipeline.dataset.dataset import Dataset
 from pipeline.synthesis import samples
@@ -60,6 +59,6 @@ def test_a_notebook_reads_what_the_reader_does(sample):
 def test_every_way_is_measured(command, tmp_path, task):
     pytest.importorskip("pandas")
     command(benchmark, "--output", tmp_path, "--task", task, "--clips", 8, "--rounds", 1)
-    for compared in json.loads((tmp_path / "report.json").read_text()).values():
+    for compared in directories.read_json(tmp_path / "report.json").values():
         assert compared["base"] in compared["costs"]
         assert all(cost["seconds"] > 0 and cost["memory"] > 0 for cost in compared["costs"].values())
