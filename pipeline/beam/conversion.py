@@ -11,7 +11,7 @@ import numpy as np
 from pipeline import tasks
 from pipeline.beam import job
 from pipeline.beam.runners import Runner
-from pipeline.common import directories, progress, storage
+from pipeline.common import directories, marks, progress, storage
 from pipeline.common.arguments import command
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
@@ -58,7 +58,7 @@ class ConvertShard:
 
     def __call__(self, shard: Shard) -> None:
         table, split_of = _metadata(self)
-        inputs = directories.mark_of(self.folder, shard.files)
+        inputs = marks.mark_of(self.folder, shard.files)
         if shard.inputs and inputs != shard.inputs:
             raise UserError(f"{self.folder / shard.files[0]} or others of its shard changed meanwhile: start again")
         shard = dataclasses.replace(shard, inputs=inputs)
@@ -137,7 +137,7 @@ def convert(
         title=kind.title,
         check=lambda reports: check_accounts(reports, split_of),
         content=lambda reports: {"complaints": list(complaints(reports, asked.settings["shards"]))},
-        mark_of=functools.partial(directories.mark_of, make.folder),
+        mark_of=functools.partial(marks.mark_of, make.folder),
     )
     if manifest:
         for complaint in manifest["complaints"]:

@@ -23,7 +23,7 @@ from typing import Any, Self
 
 from pipeline.common import errors, storage, temporary
 from pipeline.common.errors import UserError
-from pipeline.common.storage import AnyPath, GsPath, check_ends, file_marks, replacing, sha256_of
+from pipeline.common.storage import AnyPath, GsPath, check_ends, replacing, sha256_of
 
 SCHEMA_VERSION = 3
 MANIFEST = "manifest.json"
@@ -228,19 +228,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         raise ValueError(f"it has {next(name for name in names if names.count(name) > 1)!r} more than once")
     return found
-
-
-def mark_of(data: AnyPath, names: Iterable[str]) -> str:
-    """What tells these files from others of the same sizes: see `file_marks`."""
-    by_folder: dict[str, list[str]] = {}
-    for path in names:
-        folder, _, name = path.rpartition("/")
-        by_folder.setdefault(folder, []).append(name)
-    try:
-        marks = [file_marks(data / folder, members) for folder, members in sorted(by_folder.items())]
-    except OSError as error:
-        raise UserError(f"cannot read {error.filename or data}: {errors.reason(error)}") from error
-    return fingerprint(marks)
 
 
 def check_file(path: AnyPath, sha256: str | None, *, described_by: str = MANIFEST) -> None:

@@ -20,16 +20,13 @@ import re
 import tempfile
 import textwrap
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import IO, Any
 
 from pipeline.common.temporary import temporary_folder
 
 _SCHEME = "gs://"
 _PATIENCE = 60.0  # seconds for which a request is repeated before it fails
-_MARKED_BYTES = 64 << 10  # 64 KiB
-_LONGEST_FOOTER = 64 << 20  # 64 MiB
-_SAMPLES, _SAMPLE_BYTES = 16, 4 << 10  # 4 KiB each
 _UPLOAD_CHUNK = 16 << 20  # 16 MiB of a large file in memory at a time
 # 2 MiB, about what comes in the time that a request takes to be answered: the least that one brings. The 201 columns
 # of a parquet file of 214 MB then take 41 requests and 78 MB in one row group, 68 and 136 MB in four; without what lies
@@ -212,41 +209,6 @@ def remove_leftovers(folder: AnyPath) -> None:
         for file in folder.glob(".*.tmp"):
             if is_leftover(file.name):
                 file.unlink(missing_ok=True)
-
-
-def file_marks(folder: AnyPath, names: Iterable[str]) -> dict[str, str]:
-    """What tells files of one size apart: a SHA-256 of some of their bytes, or the CRC-32C that a bucket keeps.
-
-    The bytes are the end of a file, of a parquet file all of its footer, where every column leaves traces, and samples
-    of the rest. Raises `OSError`.
-    """
-    if isinstance(folder, GsPath):
-        marks = folder.file_marks()
-        if gone := [name for name in names if name not in marks]:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder / gone[0]))
-        return {name: marks[name] for name in names}
-    found = {}
-    for name in names:
-        check_ends(folder / name)
-        with (folder / name).open("rb") as file:
-            found[name] = _mark(file)
-    return found
-
-
-def _mark(file: IO[bytes]) -> str:
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - 8))
-    last = file.read()
-    footer = int.from_bytes(last[:4], "little") + 8 if last[4:] == b"PAR1" else 0
-    end = min(size, max(_MARKED_BYTES, min(footer, _LONGEST_FOOTER)))
-    step = max(1, (size - end) // _SAMPLES)
-    digest = hashlib.sha256()
-    for start in range(0, size - end, step):
-        file.seek(start)
-        digest.update(file.read(min(_SAMPLE_BYTES, size - end - start)))
-    file.seek(size - end)
-    digest.update(file.read())
-    return digest.hexdigest()
 
 
 def file_sizes(folder: AnyPath) -> dict[str, int]:
