@@ -212,7 +212,7 @@ def test_going_on_makes_only_what_is_missing(kaggle_data, tmp_path):
     (output / "manifest.json").unlink()
     (output / "reports/00001-of-00003.json").unlink()
     next((output / "shards").glob("train-00001*")).write_bytes(b"half")
-    (output / "shards/.train-00001-of-00003.tfrecord.gz.123.tmp").write_bytes(b"left by a killed process")
+    (output / "shards/.train-00001-of-00003.tfrecord.gz.12345678.tmp").write_bytes(b"left by a killed process")
     before = {path.name: path.stat().st_mtime_ns for path in (output / "shards").iterdir()}
     again = run(data, output)
     assert files(output) == expected
