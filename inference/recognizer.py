@@ -68,14 +68,7 @@ class Recognizer:
         directory = storage.path(directory)
         _check_is_export(directory)
         try:
-            arguments = directories.read_json(directory / ARGUMENTS)
-            content = (directory / MODEL).read_bytes()
-            if "task" not in arguments or arguments.get("model_sha256") != hashlib.sha256(content).hexdigest():
-                raise UserError(
-                    f"{directory} holds a model of another program or version, or not the one that {ARGUMENTS}"
-                    " describes: export it again"
-                )
-            self.task = tasks.from_json(arguments["task"], directory / ARGUMENTS)
+            self.task, content = _read(directory)
             interpreter = Interpreter(model_content=content, num_threads=threads)
             self._turn = threading.Lock()
             self._runners = {name: interpreter.get_signature_runner(name) for name in (SERVING, RECOGNIZE)}
@@ -112,6 +105,27 @@ class Recognizer:
         inputs = as_inputs(landmarks_TxPxD, self.task)
         with self._turn:
             return self._runners[signature](inputs=inputs)
+
+
+def task_of(directory: storage.AnyPath) -> tasks.Task:
+    """The task of an exported model, before it is loaded. Raises `UserError` as `Recognizer`."""
+    _check_is_export(directory)
+    try:
+        return _read(directory)[0]
+    except OSError as error:
+        raise errors.cannot_read(directory, error, "export it again") from error
+
+
+def _read(directory: storage.AnyPath) -> tuple[tasks.Task, bytes]:
+    """The task and the model."""
+    arguments = directories.read_json(directory / ARGUMENTS)
+    content = (directory / MODEL).read_bytes()
+    if "task" not in arguments or arguments.get("model_sha256") != hashlib.sha256(content).hexdigest():
+        raise UserError(
+            f"{directory} holds a model of another program or version, or not the one that {ARGUMENTS} describes:"
+            " export it again"
+        )
+    return tasks.from_json(arguments["task"], directory / ARGUMENTS), content
 
 
 def read_manifest(directory: storage.AnyPath) -> dict[str, Any]:

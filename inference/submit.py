@@ -22,7 +22,7 @@ import numpy as np
 
 from inference.recognizer import ARGUMENTS, MODEL, SERVING, read_manifest
 from pipeline import tasks
-from pipeline.common import directories, errors, native_output, storage
+from pipeline.common import directories, errors, marks, native_output, storage
 from pipeline.common.arguments import Parser, path, positive
 from pipeline.common.errors import UserError, run
 from pipeline.common.progress import track
@@ -100,7 +100,7 @@ def find_clips(
         if signers:
             raise UserError(f"{data} has no {task.metadata.file}, which tells whose clips are whose (--signers)")
         files = parquet.files_of(data)
-        return files, None, directories.mark_of(files[0].parent, [file.name for file in files])
+        return files, None, marks.mark_of(files[0].parent, [file.name for file in files])
     table = metadata.read(data, task.metadata)
     if unknown := set(signers) - set(table.signers):
         raise UserError(f"--signers: {data / task.metadata.file} has no signer {', '.join(map(str, sorted(unknown)))}")
@@ -109,7 +109,7 @@ def find_clips(
     return (
         files,
         {each.sequence_id: each.label for each in entries},
-        [table.sha256, directories.mark_of(data, sorted({each.path for each in entries}))],
+        [table.sha256, marks.mark_of(data, sorted({each.path for each in entries}))],
     )
 
 

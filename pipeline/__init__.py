@@ -1,22 +1,16 @@
 """Landmark parquet to TFRecord datasets: conversion, statistics, scoring and filtering, without TensorFlow."""
 
-import importlib.machinery
 import os
 import sys
 
-# While `python -m` looks for a command, this stands for its name. A file or package of the current folder that would be
-# run in a module's place is told before another module is imported: these three are loaded by now.
+# While `python -m` looks for a command, this stands for its name.
 _STARTING = sys.argv[:1] == ["-m"]
 if _STARTING and not sys.flags.safe_path:
-    _installed = [each for each in sys.path if each.endswith("-packages")]
-    for _name in os.listdir():  # noqa: PTH208  # pathlib may be such a module
-        _module = _name.removesuffix(".py")
-        if _module == _name and not os.path.isfile(f"{_name}/__init__.py"):  # noqa: PTH113
-            continue
-        if not _module.isidentifier() or _module in ("pipeline", "training", "inference", "scripts"):
-            continue
-        if _module in sys.stdlib_module_names or importlib.machinery.PathFinder.find_spec(_module, _installed):
-            sys.exit(f"error: {_name} in this folder would be run as Python's {_module}: rename it, or start elsewhere")
+    # Nothing that lies in the current folder, such as a numpy.py, is to be run in a module's place: not here, nor in
+    # the processes that a command starts. What is imported so far is loaded before any module of a folder can be.
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+    os.environ["PYTHONSAFEPATH"] = "1"
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")]))
 
 import importlib.util  # noqa: E402
 

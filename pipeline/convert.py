@@ -19,13 +19,17 @@ def main() -> None:
     parser = arguments.Parser(__doc__, epilog=tasks.describe())
     parser.add_argument("--data", type=arguments.path, required=True, help="folder with the metadata and its files")
     parser.add_argument("--output", type=arguments.path, required=True, help="new directory, or an unfinished one")
-    tasks_help = f"one of {', '.join(tasks.TASKS)}; by the columns of the metadata if not given"
-    parser.add_argument("--task", metavar="NAME", help=tasks_help)
+    names = ", ".join(tasks.TASKS)
+    tasks_help = f"one of {names}, or a description file, FILE.toml; by the columns of the metadata if not given"
+    parser.add_argument("--task", metavar="NAME|FILE", help=tasks_help)
     split_options.add_options(parser)
     parser.add_argument(
         "--shards",
         type=arguments.positive,
         help=f"number of shards: more for more workers; one per file, {MOST_SHARDS} at most, if not given",
+    )
+    parser.add_argument(
+        "--swap-hands", action="store_true", help="take the left hand for the right one and the other way round"
     )
     runners.add_options(parser)
     args = parser.parse_args()
@@ -37,6 +41,7 @@ def main() -> None:
         runner=runners.from_arguments(args, places=[args.data, args.output]),
         task_name=args.task,
         names=args.metadata or (),
+        swap_hands=args.swap_hands,
     )
 
 

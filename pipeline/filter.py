@@ -11,7 +11,7 @@ import collections
 import dataclasses
 import functools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,12 @@ _BINS = 100
 # Beyond these no valley is believed: below, hardly anything is dropped; above, good clips are.
 _LOWEST, _HIGHEST = 0.1, 0.5
 _LEAST = 1e-6  # what is less probable is as good as impossible
+
+
+def threshold_for(training: Collection[Row]) -> float:
+    """The threshold that is chosen by itself for the training clips of a table of scores."""
+    known = all(row.probability is not None for row in training)
+    return choose_threshold([row.quality for row in training], probabilities=known)
 
 
 def choose_threshold(values: Iterable[float], *, probabilities: bool = False) -> float:
@@ -148,8 +154,7 @@ def filter_dataset(
     origin = "given" if threshold is not None else "chosen from the training scores"
     training = [row for row in rows.values() if row.split == TRAIN]
     if threshold is None:
-        known = all(row.probability is not None for row in training)
-        threshold = choose_threshold([row.quality for row in training], probabilities=known)
+        threshold = threshold_for(training)
     training_scores = [row.quality for row in training]
     if max(training_scores) < threshold:
         best = f"{max(training_scores):.4g}"

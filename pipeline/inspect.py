@@ -59,6 +59,7 @@ def describe(found: Dataset) -> Iterator[str]:
     yield f"{manifest['read']:,} read = {manifest['written']:,} written + {sum(rejected.values()):,} rejected"
     yield f"rejected: {_counts(rejected) or 'none'} (listed in {manifest['rejected_file']})"
     yield f"infinite values, now missing: {manifest['infinite_values']:,}"
+    yield from (f"looks wrong: {complaint}" for complaint in manifest.get("complaints", ()))
     yield (
         f"statistics of {len(found.mean)} features: means {found.mean.min():.3g} to {found.mean.max():.3g},"
         f" deviations {found.std.min():.3g} to {found.std.max():.3g}"

@@ -16,7 +16,13 @@ Of isolated signs, which are invented and of no language:
                                           a row a point: frame, row_id, type, landmark_index, x, y, z; 543 rows a frame
     sign_to_prediction_index_map.json     the signs
 
-Of both:
+Of recordings, of an invented sensor on the wrist (--task recordings), in the layout that --layout names:
+
+    description.toml                      what they are: for --task of pipeline.convert
+    labels.csv                            recording, person, movement (layouts files and table)
+    recordings/*.csv, recordings.csv or streams/*.csv
+
+Of all:
 
     planted_corruption.csv                sequence_id, kind: which clips are spoiled, and how; the truth that the
                                           filter's choices are held against, which no other stage may read
@@ -32,7 +38,6 @@ modelled, what is not, and how hard the data are: pipeline/synthesis/__init__.py
 import csv
 import dataclasses
 import itertools
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -42,8 +47,8 @@ from pipeline import tasks
 from pipeline.common import arguments, directories, errors, progress, storage
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
-from pipeline.dataset import parquet
-from pipeline.synthesis import samples
+from pipeline.dataset import description
+from pipeline.synthesis import samples, sensors
 from pipeline.synthesis.plan import Planned
 from pipeline.synthesis.samples import SAMPLES, Samples
 
@@ -106,8 +111,7 @@ def _write_landmarks(output: AnyPath, wanted: Samples, planned: list[Planned]) -
             # A file of an interrupted run is whole: it got its name last.
             if path.is_file():
                 bar.update(task, advance=len(group), already=bar.tasks[task].fields["already"] + len(group))
-                with parquet.opened(path) as file:
-                    num_frames += file.metadata.num_rows // wanted.rows_per_frame
+                num_frames += wanted.count_frames(path)
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 wanted.write(path, recordings(group))
@@ -115,12 +119,14 @@ def _write_landmarks(output: AnyPath, wanted: Samples, planned: list[Planned]) -
 
 
 def _write_metadata(output: AnyPath, wanted: Samples, planned: list[Planned]) -> None:
-    with storage.replacing(output / wanted.class_map) as temporary:
-        temporary.write_text(json.dumps(wanted.classes()), encoding="utf-8")
+    for name, text in wanted.companions().items():
+        with storage.replacing(output / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     spoiled = ({"sequence_id": each.sequence_id, "kind": each.spoiled} for each in planned if each.spoiled)
     _write_csv(output / "planted_corruption.csv", ["sequence_id", "kind"], spoiled)
     rows = [wanted.row(each) for each in planned]
-    _write_csv(output / wanted.task.metadata.file, list(rows[0]), rows)
+    if wanted.table:
+        _write_csv(output / wanted.table, list(rows[0]), rows)
 
 
 def _write_csv(path: AnyPath, header: list[str], rows: Iterable[dict]) -> None:
@@ -138,6 +144,8 @@ def main() -> None:
     _add(parser, "signers", "how many people, with equally many clips")
     _add(parser, "files", "how many parquet files")
     _add(parser, "signs", "how many different ones, with equally many clips")
+    _add(parser, "movements", "how many different ones, with equally many clips")
+    _add(parser, "layout", f"one of {', '.join(sensors.LAYOUTS)}", kind=str, metavar="NAME")
     _add(parser, "spoiled_share", "share of spoiled clips, 0 to 1", kind=float, metavar="SHARE")
     _add(parser, "seed", "of people, phrases or signs, and motions")
     options = vars(parser.parse_args())
@@ -147,7 +155,8 @@ def main() -> None:
         return
     made = _samples(task, asked)
     print(f"{made.clips} clips of {made.signers} signers: {output}")
-    of_task = [] if task == tasks.DEFAULT else ["--task", task]
+    described = [output / name for name in made.companions() if name.endswith(description.ENDING)]
+    of_task = [] if task == tasks.DEFAULT else ["--task", *(described or [task])]
     print(f"next: scripts/run_pipeline {arguments.command(*of_task, '--data', output)} --output DIRECTORY")
 
 

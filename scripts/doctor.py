@@ -35,17 +35,25 @@ def main() -> None:
     arguments = parser.parse_args()
     failed = 0
     for level, subject, text in examine(arguments):
-        try:
-            print(f"{level:<5} {subject:<12} {text}", flush=True)
-        except BrokenPipeError:  # nobody reads on, as with `| head`
-            os._exit(1)
+        say(f"{level:<5} {subject:<12} {text}")
         failed += level == FAIL
     if failed:
-        print(f"\n{failed} to fix first: see what begins with {FAIL}")
+        say(f"\n{failed} to fix first: see what begins with {FAIL}")
         sys.exit(1)
     run = shlex.join(["scripts/run_pipeline", "--data", str(arguments.data), "--output", str(arguments.output)])
     run += f" --task {shlex.quote(arguments.task)}" if arguments.task else ""
-    print(f"\nnothing stands in the way; next: {run if arguments.data else 'scripts/demo'}")
+    say(f"\nnothing stands in the way; next: {run if arguments.data else 'scripts/demo'}")
+
+
+def say(text: str) -> None:
+    """Prints a line; ends where it cannot be written. What the terminal cannot show is escaped."""
+    encoding = sys.stdout.encoding or "ascii"
+    try:
+        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # nobody reads on, as with `| head`
+            os.write(2, f"error: cannot write what was found: {error.strerror}\n".encode())
+        os._exit(1)
 
 
 def local(text: str) -> pathlib.Path:

@@ -11,13 +11,14 @@ from pipeline import tasks
 from pipeline.beam import conversion
 from pipeline.common.errors import UserError
 from pipeline.common.peak_memory import peak_memory
-from pipeline.dataset import clips, metadata, readers
+from pipeline.dataset import clips, readers
 from pipeline.dataset.clips import Clip
 from pipeline.dataset.metadata import Metadata
 from pipeline.dataset.splits import TRAIN, SplitRule
+from pipeline.dataset.symptoms import Symptoms
 from pipeline.tasks.faults import Fault
 from scripts.doctor import FAIL, GB, OK, WARN, Finding
-from scripts.run_pipeline import PRESETS, preset_for
+from scripts.run_pipeline import PRESETS
 from training import config as cfg
 from training import devices
 
@@ -35,9 +36,7 @@ def check_accelerator() -> Finding:
 def examine(data: pathlib.Path, task_name: str | None) -> Iterator[Finding]:
     """Findings about the folder and, where all of it can be read, about a run on it."""
     try:
-        task_type = conversion.task_of(data, task_name)
-        table = metadata.read(data, task_type.metadata)
-        task = task_type.of_data(data, (entry.label for entry in table.entries.values()))
+        table, task = conversion.listed(data, task_name)
         split_of = SplitRule().assign(table.entries.values())
         size = sum(conversion.input_sizes(data, table, table.paths).values())
         num_frames: dict[int, int] = {}
@@ -47,10 +46,13 @@ def examine(data: pathlib.Path, task_name: str | None) -> Iterator[Finding]:
         missing = table.entries.keys() - num_frames.keys()
         if missing:
             yield WARN, "data", f"{len(missing):,} clips of the metadata have no rows, such as {min(missing)}: rejected"
-        found = [num_frames[i] for i in table.entries if i in num_frames]
-        text = f"{len(found):,} clips of {len(table.signers)} signers, {sum(found):,} frames"
+        frames = [num_frames[i] for i in table.entries if i in num_frames]
+        text = f"{len(frames):,} clips of {len(table.signers)} signers, {sum(frames):,} frames"
         yield OK, "data", f"{text}, files: {len(table.paths)}, {size / GB:.2g} GB"
-        sample = list(itertools.islice(usable_clips(data, table, task), SAMPLE))
+        found = list(itertools.islice(usable_clips(data, table, task), SAMPLE))
+        for complaint in sum((shown for _, shown in found), Symptoms()).complaints().values():
+            yield WARN, "data", f"the first {len(found)} clips: {complaint}"
+        sample = [clip for clip, _ in found]
         if not sample:
             yield FAIL, "data", f"no clip of {table.paths[0]} can be used: python -m pipeline.convert tells why"
             return
@@ -59,7 +61,7 @@ def examine(data: pathlib.Path, task_name: str | None) -> Iterator[Finding]:
         yield FAIL, "data", str(error)
 
 
-def usable_clips(data: pathlib.Path, table: Metadata, task: tasks.Task) -> Iterator[Clip]:
+def usable_clips(data: pathlib.Path, table: Metadata, task: tasks.Task) -> Iterator[tuple[Clip, Symptoms]]:
     """Of the first files."""
     for path in table.paths:
         ids = [entry.sequence_id for entry in table.by_path[path]]
@@ -67,18 +69,18 @@ def usable_clips(data: pathlib.Path, table: Metadata, task: tasks.Task) -> Itera
             if entry := table.entries.get(sequence_id):
                 examined = clips.examine(entry, found, task)
                 if not isinstance(examined, Fault):
-                    yield examined[0]
+                    yield examined
 
 
 def time_run(sample: list[Clip], task: tasks.Task, training_frames: list[int]) -> Finding:
     """Trains some steps of both models of the small preset, as `scripts/run_pipeline` does, and estimates from them."""
     devices.use("auto")
     seconds = 0.0
-    for name in PRESETS[preset_for(type(task))][:2]:
+    for name in PRESETS[task.presets[0]][:2]:
         config = cfg.PRESETS[name]
         frames = int(np.minimum(training_frames, config.data.max_frames).sum())
         seconds += config.optimizer.epochs * frames * seconds_per_frame(sample, task, config)
-    text = f"preset {preset_for(type(task))}: training takes about {duration(seconds)}, by {STEPS} steps of each, which"
+    text = f"preset {task.presets[0]}: training takes about {duration(seconds)}, by {STEPS} steps of each, which"
     return OK, "run", f"{text} held {peak_memory() / GB:.2g} GB. The larger presets are for a GPU or TPU"
 
 

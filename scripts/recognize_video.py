@@ -8,18 +8,17 @@ is of it (0 to 1) and the milliseconds that took; with --json as an object.
 """
 
 import contextlib
-import json
+import dataclasses
 import subprocess
-import sys
 
+from inference import recognize
 from inference.recognizer import Recognizer
 from pipeline import track
 from pipeline.common import native_output
 from pipeline.common.arguments import Parser, as_word, path
 from pipeline.common.errors import run
-from pipeline.common.processes import call, check_status
+from pipeline.common.processes import call, check_status, module
 from pipeline.common.temporary import temporary_folder
-from pipeline.dataset import readers
 from pipeline.tracking import recordings
 from pipeline.tracking.videos import FOLDER
 
@@ -43,17 +42,15 @@ def main() -> None:
             words += ["--camera", str(args.camera), "--seconds", str(args.seconds)]
         words += ["--mirrored"] if args.mirrored else []
         where = _STANDARD_ERROR if args.output else subprocess.DEVNULL  # of landmarks that do not stay it need not tell
-        check_status(call([sys.executable, "-P", "-m", "pipeline.track", *words], stdout=where))
+        check_status(call(module("pipeline.track", *words), stdout=where))
         for video in recordings.read(output):
             file = output / FOLDER / f"{video.file}.parquet"
-            for _, landmarks in readers.reader(recognizer.task).read_runs(file, recognizer.task):
-                found = recognizer.recognize(landmarks)
-                values = {"file": video.file, "prediction": found.label, "confidence": round(found.confidence, 4)}
+            for take, found in recognize.recognized(file, recognizer, swap=False):
                 if args.json:
-                    print(json.dumps(values | {"milliseconds": round(found.milliseconds, 2)}), flush=True)
+                    print(recognize.as_json(video.file, take, found, recognizer.task), flush=True)
                 else:
-                    line = f"{video.file}\t{found.label}\t{found.confidence:.2f}\t{found.milliseconds:.1f} ms"
-                    print(line, flush=True)
+                    named = dataclasses.replace(take, sequence_id=video.file)
+                    print(recognize.text(named, found, recognizer.task), flush=True)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import dataclasses
 import json
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -26,11 +25,11 @@ from pipeline.beam import conversion
 from pipeline.common import directories, storage
 from pipeline.common.arguments import Parser, as_word, command, path, positive
 from pipeline.common.errors import UserError, run
-from pipeline.common.processes import call, check_status
+from pipeline.common.processes import call, check_status, module
 from pipeline.common.progress import console
 from pipeline.common.storage import AnyPath
-from pipeline.dataset import metadata
 from pipeline.dataset.dataset import DROPPED, Dataset
+from pipeline.dataset.metadata import Metadata
 from pipeline.dataset.split_options import signers
 from pipeline.dataset.splits import TEST, TRAIN, SplitRule
 from pipeline.scores import analysis, display, score_table
@@ -45,9 +44,8 @@ PRESETS = {
     "published": ("base", "final", "float16"),
     "signs-small": ("signs-small", "signs-small", "float32"),
     "signs": ("signs", "signs", "float16"),
+    "sequence-small": ("sequence-small", "sequence-small", "float32"),
 }
-# Which presets are for tasks with this head.
-HEADS = {"small": "ctc", "published": "ctc", "signs-small": "class", "signs": "class"}
 BY = ("signer", "clip")  # what folds are of
 KIND = directories.Kind("pipeline run", made_by="scripts/run_pipeline")
 DATASET, FILTERED = "dataset", "dataset-filtered"
@@ -60,8 +58,8 @@ def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("--data", type=path, required=True, help="folder with train.csv and its parquet files")
     parser.add_argument("--output", type=path, required=True, help="directory for everything that is made")
-    parser.add_argument("--task", metavar="NAME", help="as of pipeline.convert")
-    presets = "small or signs-small for CPUs, published or signs for a GPU; the small one of the task if not given"
+    parser.add_argument("--task", metavar="NAME|FILE", help="as of pipeline.convert")
+    presets = "those that end with small are for CPUs, the others for a GPU; the small one of the task if not given"
     parser.add_argument("--preset", choices=list(PRESETS), help=presets)
     parser.add_argument(
         "--test-signers",
@@ -89,12 +87,12 @@ def main() -> None:
         help="change a training setting of both models, such as optimizer.epochs=2; may be repeated",
     )
     arguments = parser.parse_args()
-    task = conversion.task_of(arguments.data, arguments.task)
-    arguments.task = task.name
+    table, task = conversion.listed(arguments.data, arguments.task)
+    arguments.task = arguments.task or task.name
     arguments.folds = arguments.folds or task.folds
-    arguments.preset = arguments.preset or preset_for(task)
+    arguments.preset = arguments.preset or task.presets[0]
     truth = read_truth(arguments.truth) if arguments.truth else {}
-    check(arguments, truth)
+    check(arguments, table, task, truth)
     test = ",".join(map(str, arguments.test_signers)) or None
     settings = {"task": arguments.task, "preset": arguments.preset, "test_signers": test, "set": arguments.set}
     if arguments.folds > 1:
@@ -102,7 +100,7 @@ def main() -> None:
     request = directories.Request(KIND, settings)
     was_complete = directories.prepare(arguments.output, request)
     run_stages(arguments)
-    report = summarise(arguments.output, [stage.title for stage in stages(arguments)], truth)
+    report = summarize(arguments.output, [stage.title for stage in stages(arguments)], truth)
     show(report, display.screen())
     directories.write_json(arguments.output / "report.json", report)
     with storage.replacing(arguments.output / "report.txt") as temporary, temporary.open("w", encoding="utf-8") as file:
@@ -110,23 +108,16 @@ def main() -> None:
     if not was_complete:
         directories.complete(arguments.output, request, {})
     print(f"everything is in {arguments.output}")
-    print(f"next: python -m inference.recognize FILE.parquet {command('--model', arguments.output / 'model')}")
+    print(f"next: python -m inference.recognize FILE {command('--model', arguments.output / 'model')}")
 
 
-def preset_for(task: type[tasks.Task]) -> str:
-    """The smallest."""
-    return next(name for name, head in HEADS.items() if head == task.head)
-
-
-def check(arguments: argparse.Namespace, truth: dict[int, str]) -> None:
+def check(arguments: argparse.Namespace, table: Metadata, task: tasks.Task, truth: dict[int, str]) -> None:
     """Raises a `UserError` of a stage, or of the closing table, before the output holds hours of work."""
-    task = tasks.named(arguments.task)
-    if HEADS[arguments.preset] != task.head:
-        fitting = " or ".join(name for name, head in HEADS.items() if head == task.head)
+    if arguments.preset not in task.presets:
+        fitting = " or ".join(task.presets)
         raise UserError(f"--preset {arguments.preset} is not for the task {task.name}: expected {fitting}")
     for preset in PRESETS[arguments.preset][:2]:
         config.resolve(preset, overrides=arguments.set)
-    table = metadata.read(arguments.data, task.metadata)
     split_of = SplitRule(test_signers=arguments.test_signers).assign(table.entries.values())
     if arguments.folds > 1:
         signer_of = {i: table.entries[i].signer for i, split in split_of.items() if split == TRAIN}
@@ -181,8 +172,7 @@ def run_stages(arguments: argparse.Namespace) -> None:
     for number, stage in enumerate(planned, 1):
         directory = arguments.output / stage.output
         console.rule(f"{number}/{len(planned)} {stage.title}", align="left")
-        safe_path = ["-P"] * sys.flags.safe_path  # nothing of the current folder is imported
-        words = [sys.executable, *safe_path, "-m", stage.module, *stage.arguments, "--output", as_word(directory)]
+        words = module(stage.module, *stage.arguments, "--output", as_word(directory))
         if (directory / directories.MANIFEST).is_file():
             status = call(words)
         else:
@@ -209,7 +199,7 @@ def read_seconds(output: AnyPath) -> dict[str, float]:
     return directories.read_json(output / SECONDS) if (output / SECONDS).is_file() else {}
 
 
-def summarise(output: AnyPath, titles: list[str], truth: dict[int, str]) -> dict[str, Any]:
+def summarize(output: AnyPath, titles: list[str], truth: dict[int, str]) -> dict[str, Any]:
     """What the closing table says of the stages `titles`. `truth` decides nothing but its own rows."""
     seconds = read_seconds(output)
     dataset = Dataset.open(output / DATASET)

@@ -193,6 +193,16 @@ def toy_run(toy_dataset: pathlib.Path, toy_settings: list[str], command, made_on
     )
 
 
+@pytest.fixture(scope="session")
+def toy_model(toy_run, toy_dataset, command, made_once) -> pathlib.Path:
+    """Directory of the exported toy run. Shared: read it, do not change it."""
+    from inference import export
+
+    return made_once(
+        "toy-model", lambda folder: command(export, "--run", toy_run, "--dataset", toy_dataset, "--output", folder)
+    )
+
+
 class Emulator:
     """Google Cloud Storage in this process: `STORAGE_EMULATOR_HOST` names it.
 

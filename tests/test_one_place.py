@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import tasks
+from pipeline.common.errors import UserError
 from pipeline.tasks.faults import EMPTY_LABEL, Fault
 from pipeline.tasks.task import ExportContract, MetadataColumns, Points, Task, WideParquet
 from training.network.encoders import ENCODERS, EncoderSettings
@@ -156,7 +157,10 @@ def test_the_whole_path_of_a_new_task_with_a_new_encoder(registered, data, tmp_p
         settings += ["--set", change]
     place = {name: tmp_path / name for name in ("dataset", "base", "scores", "filtered", "final", "model", "result")}
     dataset, base, scores, filtered, final, model, result = place.values()
-    command(convert, "--data", data, "--output", dataset, "--task", "morse", "--test-signers", 4, "--workers", 1)
+    words = ["--data", data, "--output", dataset, "--task", "morse", "--test-signers", 4, "--workers", 1]
+    with pytest.raises(UserError, match="--swap-hands: the task morse has no left and right hand"):
+        command(convert, *words, "--swap-hands")
+    command(convert, *words)
     command(train, "--dataset", dataset, "--output", base, *settings)
     command(score, "--run", base, "--dataset", dataset, "--output", scores)
     given = ("--dataset", dataset, "--scores", scores, "--output", filtered)
@@ -176,4 +180,6 @@ def test_the_whole_path_of_a_new_task_with_a_new_encoder(registered, data, tmp_p
     assert recognizer.task == Morse("est")
     assert recognizer.outputs(landmarks).shape == (5, 4)  # half of the frames; three letters and the blank
     command(recognize, data / "clips", "--model", model)
+    with pytest.raises(UserError, match="--swap-hands: the task morse has no left and right hand"):
+        command(recognize, data / "clips", "--model", model, "--swap-hands")
     assert len(capsys.readouterr().out.splitlines()) == 40

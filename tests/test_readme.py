@@ -99,7 +99,8 @@ def test_commands_run_as_written(tmp_path, toy_data, toy_settings):
         elif words[0] == "scripts/run_pipeline":
             words += toy_settings[2:]
         elif "pipeline.synthesize" in words:
-            words += ["--clips", "12", "--signers", "3", "--files", "1"]
+            words += ["--clips", "12", "--signers", "3"]
+            words += ["--movements", "2"] if "recordings" in words else ["--files", "1"]
         environment = {"PATH": "/usr/bin:/bin", "VIRTUAL_ENV": sys.prefix, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}{done.stderr[-4000:]}"

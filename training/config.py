@@ -69,6 +69,14 @@ class Augment:
     spatial_mask_probability: float = probability(0.5, "masking a window of the image")
     spatial_mask_low: float = share(0.2, "smallest window, as a share of the image's sides")
     spatial_mask_high: float = share(0.4, "largest window, as a share of the image's sides")
+    # Of recordings that are no positions: the channels of sensors.
+    turn_probability: float = probability(0.0, "turning the sensors that have three axes")
+    turn_degrees: float = setting(30.0, "largest turn", at_least=0)
+    channel_scale_probability: float = probability(0.0, "scaling each channel")
+    channel_scale: float = setting(0.2, "largest scale of a channel", at_least=0, below=1)
+    noise_probability: float = probability(0.0, "adding noise to each channel")
+    noise: float = setting(0.05, "its deviation, relative to that of the channel in the clip", at_least=0)
+    channel_mask_probability: float = probability(0.0, "leaving out one channel")
     # Not published. Others gained by them (Kaggle's 1st place: 0.1 each), with other networks; until that is measured
     # with these ones, the presets are the published recipe.
     drop_hand_probability: float = probability(0.0, "leaving out the hand that is seen less")
@@ -172,6 +180,30 @@ PRESETS |= {
         ),
         optimizer=Optimizer(epochs=40, batch_size=16, learning_rate=2e-3, warmup_epochs=2.0, ema=0.0),
     ),
+}
+
+# Recordings of other kinds, often few: what is augmented is time and channels.
+PRESETS |= {
+    "sequence-small": Config(
+        encoder=Published(width=96, blocks=1, heads=4, dropout=0.2, attention_dropout=0.1),
+        head=Head(dropout=0.4, label_smoothing=0.1),
+        data=Data(max_frames=256, validation_share=0.1),
+        augment=Augment(
+            resample_probability=0.5,
+            resample_low=0.75,
+            resample_high=1.25,
+            mirror_probability=0.0,
+            affine_probability=0.0,
+            time_mask_probability=0.3,
+            time_mask_low=0.05,
+            time_mask_high=0.3,
+            spatial_mask_probability=0.0,
+            turn_probability=0.5,
+            channel_scale_probability=0.5,
+            noise_probability=0.5,
+        ),
+        optimizer=Optimizer(epochs=60, batch_size=16, learning_rate=2e-3, warmup_epochs=2.0),
+    )
 }
 
 

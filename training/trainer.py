@@ -101,7 +101,12 @@ class Trainer:
             )
         self.history, self.best = note["history"], note["best"]
         if self.history:
-            directories.check_file(self.directory / runs.best_name(self.best["epoch"]), self.best["sha256"])
+            self._check_best()
+
+    def _check_best(self) -> None:
+        """Raises `UserError` where the best weights are not those of the last checkpoint."""
+        best = self.directory / runs.best_name(self.best["epoch"])
+        directories.check_file(best, self.best["sha256"], described_by=runs.CHECKPOINT)
 
     def _remove_other_weights(self) -> None:
         """Removes weights that the last checkpoint does not name: those of before, or of a process that was killed."""
@@ -195,7 +200,7 @@ class Trainer:
 
     def finish(self) -> dict[str, Any]:
         """What the manifest says about the run. Raises `UserError` where its weights are not what was saved."""
-        directories.check_file(self.directory / runs.best_name(self.best["epoch"]), self.best["sha256"])
+        self._check_best()
         runs.write_history(self.directory, self.history)
         return {
             "weights": runs.best_name(self.best["epoch"]),
@@ -263,7 +268,7 @@ class Steps(keras.callbacks.CallbackList):
         # The last step's checkpoint is written after validation.
         if step < trainer.steps_per_epoch and time.monotonic() - self._saved >= trainer.checkpoint_seconds:
             self.check_loss(step, self._loss_before)
-            _synchronise(trainer.model)
+            _synchronize(trainer.model)
             trainer.steps_done.assign(step)
             trainer.save()
             self._saved = time.monotonic()
@@ -271,7 +276,7 @@ class Steps(keras.callbacks.CallbackList):
 
     def on_epoch_end(self, epoch, logs=None):
         # After this, `fit` puts the optimizer's averages, if there are any, in the place of the weights.
-        _synchronise(self._trainer.model)
+        _synchronize(self._trainer.model)
         self.weights = [np.array(v) for v in self._trainer.model.trainable_variables]
         super().on_epoch_end(epoch, logs)
 
@@ -288,7 +293,7 @@ class Steps(keras.callbacks.CallbackList):
         )
 
 
-def _synchronise(model: keras.Model) -> None:
+def _synchronize(model: keras.Model) -> None:
     """With JAX, `fit` keeps the variables' values elsewhere while it runs."""
     if hasattr(model, "jax_state_sync"):
         model.jax_state_sync()

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,19 +11,22 @@ import numpy as np
 from pipeline import tasks
 from pipeline.beam import job
 from pipeline.beam.runners import Runner
-from pipeline.common import directories, progress, storage
+from pipeline.common import directories, marks, progress, storage
 from pipeline.common.arguments import command
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
-from pipeline.dataset import dataset, metadata, readers, sharding
+from pipeline.dataset import dataset, description, listing, metadata, readers, sharding, symptoms
 from pipeline.dataset.metadata import Entry, Metadata
 from pipeline.dataset.sharding import Shard, ShardReport, ShardWriter
 from pipeline.dataset.splits import SPLITS, SplitRule
+from pipeline.dataset.symptoms import Symptoms
 from pipeline.tasks.faults import NO_LANDMARKS, NO_METADATA, Fault
+from pipeline.tasks.recordings import Recordings
 from pipeline.tasks.task import Task
 
 # Many small files make shards of many: each shard costs a few requests of a bucket, and readers open each of its files.
 MOST_SHARDS = 512
+_FEWEST_CLIPS = 10  # of a shard that is judged by itself
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +37,7 @@ class ConvertShard:
     metadata in `data` itself, so that what travels to a worker stays small; `metadata_sha256` says which.
     """
 
-    made_from: ClassVar[str] = "parquet"
+    made_from: ClassVar[str] = "recordings"
     title: ClassVar[str] = "converting"
 
     folder: AnyPath
@@ -43,6 +46,7 @@ class ConvertShard:
     task: Task
     metadata_sha256: tuple[tuple[str, str], ...]
     rule: SplitRule
+    swap_hands: bool = False
 
     def of_folder(self, table: Metadata) -> Metadata:
         """The metadata with the names that the files have in `folder`."""
@@ -54,7 +58,10 @@ class ConvertShard:
 
     def __call__(self, shard: Shard) -> None:
         table, split_of = _metadata(self)
-        shard = dataclasses.replace(shard, inputs=directories.mark_of(self.folder, shard.files))
+        inputs = marks.mark_of(self.folder, shard.files)
+        if shard.inputs and inputs != shard.inputs:
+            raise UserError(f"{self.folder / shard.files[0]} or others of its shard changed meanwhile: start again")
+        shard = dataclasses.replace(shard, inputs=inputs)
         with ShardWriter(self.output, shard, self.task) as writer:
             for path in shard.files:
                 self.convert_file(path, table, split_of, writer)
@@ -69,6 +76,8 @@ class ConvertShard:
                 detail = f"the metadata says {elsewhere.path}" if elsewhere else "the metadata has no row of it"
                 writer.reject(sequence_id, Fault(NO_METADATA, detail), file=path)
             elif sequence_id in used:
+                if self.swap_hands and not isinstance(found, Fault):
+                    found = symptoms.swap_hands(found, self.task.points)
                 writer.take(split_of[sequence_id], used.pop(sequence_id), found)
         missing = Fault(NO_LANDMARKS, "the metadata names it, the file has no row of it")
         for sequence_id, entry in used.items():
@@ -92,28 +101,32 @@ def convert(
     names: Iterable[str] = (),
     folder: AnyPath | None = None,
     kind: type[ConvertShard] = ConvertShard,
+    swap_hands: bool = False,
 ) -> None:
     """Makes the dataset `output` from `data`, unless it is complete.
 
     Args:
       num_shards: one per file where None, `MOST_SHARDS` at most.
-      task_name: found by the columns of the metadata where None.
+      task_name: or the path of a description file; found by the columns of the metadata where None.
       names: of the metadata files in `data`; the task's usual one where there are none.
       folder: with the files, if that is not `data`.
       kind: how they are read.
+      swap_hands: whether each hand takes the other's place.
 
     Raises:
       UserError: of `metadata.read`, `SplitRule.assign` and `job.make_dataset`; files are missing, or there is no such
         task.
     """
-    task_type = task_of(data, task_name, names)
-    named = metadata.read(data, task_type.metadata, tuple(names))
-    task = task_type.of_data(data, (entry.label for entry in named.entries.values()))
-    make = kind(folder or data, data, output, task, tuple(named.sha256.items()), rule)
+    named, task = listed(data, task_name, names)
+    if swap_hands and not task.points.hands:
+        raise UserError(f"--swap-hands: the task {task.name} has no left and right hand")
+    make = kind(folder or data, data, output, task, tuple(named.sha256.items()), rule, swap_hands)
     split_of = rule.assign(named.entries.values())  # by the names in the metadata
     table = make.of_folder(named)
     sizes = input_sizes(make.folder, table, {table.entries[sequence_id].path for sequence_id in split_of})
-    asked = request(kind.made_from, make.task, table, sizes, num_shards=num_shards or MOST_SHARDS, rule=rule)
+    asked = request(
+        kind.made_from, task, table, sizes, num_shards=num_shards or MOST_SHARDS, rule=rule, swap_hands=swap_hands
+    )
     manifest = job.make_dataset(
         output,
         asked,
@@ -123,10 +136,29 @@ def convert(
         runner=runner,
         title=kind.title,
         check=lambda reports: check_accounts(reports, split_of),
-        mark_of=functools.partial(directories.mark_of, make.folder),
+        content=lambda reports: {"complaints": list(complaints(reports, asked.settings["shards"]))},
+        mark_of=functools.partial(marks.mark_of, make.folder),
     )
     if manifest:
+        for complaint in manifest["complaints"]:
+            progress.note(f"{data}: {complaint}")
         print(account(output, manifest))
+
+
+def listed(data: AnyPath, task_name: str | None, names: Iterable[str] = ()) -> tuple[Metadata, Task]:
+    """The clips of a data folder, and their task: of this name, of a description file, or found.
+
+    Raises:
+      UserError: of `task_of`, `metadata.read`, `description.read` and `listing.read`.
+    """
+    if task_name is not None and task_name.endswith(description.ENDING):
+        table, task, remarks = listing.read(data, description.read(storage.path(task_name), data))
+        for remark in remarks:
+            progress.note(remark)
+        return table, task
+    task_type = task_of(data, task_name, names)
+    table = metadata.read(data, task_type.metadata, tuple(names))
+    return table, task_type.of_data(data, (entry.label for entry in table.entries.values()))
 
 
 def task_of(data: AnyPath, name: str | None, names: Iterable[str] = ()) -> type[Task]:
@@ -136,11 +168,15 @@ def task_of(data: AnyPath, name: str | None, names: Iterable[str] = ()) -> type[
       UserError: there is no such task.
     """
     if name is not None:
-        return tasks.named(name)
+        found = tasks.named(name)
+        if not found.metadata.file:
+            raise UserError(f"the task {name} needs a description of {data}: name that, --task FILE.toml")
+        return found
     fitting = [
         task
         for task in tasks.TASKS.values()
-        if set(task.metadata.names) <= set(metadata.header(data, next(iter(names), task.metadata.file)))
+        if task.metadata.file
+        and set(task.metadata.names) <= set(metadata.header(data, next(iter(names), task.metadata.file)))
     ]
     if len(fitting) != 1 or fitting[0].name == tasks.DEFAULT:
         return tasks.named(tasks.DEFAULT)
@@ -149,12 +185,15 @@ def task_of(data: AnyPath, name: str | None, names: Iterable[str] = ()) -> type[
 
 
 def read_metadata(data: AnyPath, task: Task, sha256: Iterable[tuple[str, str]]) -> Metadata:
-    """The metadata files with these names and hashes, for a worker.
+    """The metadata with these names and hashes, for a worker.
 
     Raises:
       UserError: they are not what they were when the job began.
     """
-    table = metadata.read(data, task.metadata, [name for name, _ in sha256])
+    if isinstance(task, Recordings):
+        table, _, _ = listing.read(data, task)
+    else:
+        table = metadata.read(data, task.metadata, [name for name, _ in sha256])
     if table.sha256 != dict(sha256):
         raise UserError(f"{data}: {', '.join(table.sha256)} changed while it was converted: start again")
     return table
@@ -182,7 +221,14 @@ def input_sizes(data: AnyPath, table: Metadata, used: Collection[str]) -> dict[s
 
 
 def request(
-    made_from: str, task: Task, table: Metadata, sizes: dict[str, int], *, num_shards: int, rule: SplitRule
+    made_from: str,
+    task: Task,
+    table: Metadata,
+    sizes: dict[str, int],
+    *,
+    num_shards: int,
+    rule: SplitRule,
+    swap_hands: bool = False,
 ) -> directories.Request:
     """What a dataset is made from, all that decides its content, and the plan of its shards."""
     settings = {
@@ -192,7 +238,7 @@ def request(
         "files": sizes,
         "shards": sharding.plan(sizes, num_shards),
         "split": rule.as_json(),
-    }
+    } | ({"swap_hands": True} if swap_hands else {})
     return directories.Request(dataset.KIND, settings)
 
 
@@ -200,12 +246,26 @@ def account(output: AnyPath, manifest: dict[str, Any]) -> str:
     """What became of what was read, for people, and what to do next."""
     counts = ", ".join(f"{manifest['splits'][split]['clips']:,} {split}" for split in SPLITS)
     rejected = ", ".join(f"{count:,} {reason}" for reason, count in manifest["rejected"].items()) or "none"
+    preset = tasks.named(manifest["task"]["name"]).presets[0]
     return (
         f"{output}: {manifest['read']:,} clips read ({manifest['bytes_read'] / 1e6:,.1f} MB),"
         f" {manifest['written']:,} written ({counts}; {manifest['bytes_written'] / 1e6:,.1f} MB);"
         f" rejected: {rejected}\nnext: {command('python', '-m', 'training.train', '--dataset', output)}"
-        " --output RUN --preset base"
+        f" --output RUN --preset {preset}"
     )
+
+
+def complaints(reports: Iterable[ShardReport], files: Sequence[Sequence[str]]) -> Iterator[str]:
+    """What looks wrong in all clips together, or only in some of the shards; `files` of each shard."""
+    shards = [report.symptoms for report in reports]
+    together = sum(shards, Symptoms()).complaints()
+    yield from together.values()
+    for kind in dict.fromkeys(kind for shard in shards for kind in shard.complaints() if kind not in together):
+        # Of a few clips one may well be odd.
+        found = [i for i, shard in enumerate(shards) if shard.clips >= _FEWEST_CLIPS and kind in shard.complaints()]
+        if found:
+            where = f"{len(found)} of {len(shards)} shards, such as that of {files[found[0]][0]}"
+            yield f"in {where}, {shards[found[0]].complaints()[kind]}"
 
 
 def check_accounts(reports: Collection[ShardReport], used: Collection[int]) -> None:

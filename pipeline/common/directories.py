@@ -23,7 +23,7 @@ from typing import Any, Self
 
 from pipeline.common import errors, storage, temporary
 from pipeline.common.errors import UserError
-from pipeline.common.storage import AnyPath, GsPath, check_ends, file_marks, replacing, sha256_of
+from pipeline.common.storage import AnyPath, GsPath, check_ends, replacing, sha256_of
 
 SCHEMA_VERSION = 3
 MANIFEST = "manifest.json"
@@ -203,7 +203,9 @@ def read_json(path: AnyPath) -> dict[str, Any]:
         if not isinstance(data, dict):
             raise ValueError("no JSON object")
         foreign = path.name == MANIFEST and "kind" not in data
-        of_another_version = data.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION
+        of_another_version = (
+            path.name in (MANIFEST, REQUEST) and data.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION
+        )
         if data.pop(_SEAL, None) != fingerprint(data) and not (foreign or of_another_version):
             raise ValueError("it is not what was written: changed since, or another program's")
     except (OSError, ValueError) as error:
@@ -213,35 +215,30 @@ def read_json(path: AnyPath) -> dict[str, Any]:
 
 
 def parse_json(content: bytes) -> Any:
-    """Raises `ValueError` for whatever is wrong: no UTF-8, no JSON, nested too deep, a number that is too long."""
+    """Raises `ValueError` for whatever is wrong: no UTF-8, no JSON, nested too deep, a long number, a name twice."""
     try:
-        return json.loads(content.decode("utf-8"))
+        return json.loads(content.decode("utf-8"), object_pairs_hook=_unique)
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
 
 
-def mark_of(data: AnyPath, names: Iterable[str]) -> str:
-    """What tells these files from others of the same sizes: see `file_marks`."""
-    by_folder: dict[str, list[str]] = {}
-    for path in names:
-        folder, _, name = path.rpartition("/")
-        by_folder.setdefault(folder, []).append(name)
-    try:
-        marks = [file_marks(data / folder, members) for folder, members in sorted(by_folder.items())]
-    except OSError as error:
-        raise UserError(f"cannot read {error.filename or data}: {errors.reason(error)}") from error
-    return fingerprint(marks)
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"it has {next(name for name in names if names.count(name) > 1)!r} more than once")
+    return found
 
 
-def check_file(path: AnyPath, sha256: str | None) -> None:
-    """Raises `UserError` where a file of a complete directory is not the one that its manifest describes."""
+def check_file(path: AnyPath, sha256: str | None, *, described_by: str = MANIFEST) -> None:
+    """Raises `UserError` where a file of a directory is not the one that its manifest, say, describes."""
     try:
         found = sha256_of(path)
     except OSError as error:
         raise errors.cannot_read(path, error, f"delete {path.parent} and make it again") from error
     if found != sha256:
         raise UserError(
-            f"{path} is not the file that {MANIFEST} describes: it was cut short, changed or replaced; delete"
+            f"{path} is not the file that {described_by} describes: it was cut short, changed or replaced; delete"
             f" {path.parent} and make it again"
         )
 

@@ -14,6 +14,12 @@ _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 PATIENCE = 5.0  # seconds that a command has to end of itself once it is interrupted
 
 
+def module(name: str, *words: str) -> list[str]:
+    """The command `python -m name words`, by this Python."""
+    safe_path = ["-P"] * sys.flags.safe_path  # nothing of the current folder is imported
+    return [sys.executable, *safe_path, "-m", name, *words]
+
+
 def call(command: list[str], *, stdout: int | None = None) -> int:
     """The status of a command. It ends with this process: what `errors.run` makes of signals reaches it too.
 

@@ -34,6 +34,11 @@ class _Rate(ProgressColumn):
         return Text(f"{average if task.finished else task.speed or average:,.1f}/s")
 
 
+def note(line: str) -> None:
+    """Says what a user should know, on a line of standard error."""
+    console.print(line, markup=False)
+
+
 def progress(unit: str = "") -> Progress:
     """A progress display with counts, rate, elapsed time and time left; one final line where there is no terminal."""
     return Progress(

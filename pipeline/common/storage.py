@@ -20,14 +20,13 @@ import re
 import tempfile
 import textwrap
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import IO, Any
 
 from pipeline.common.temporary import temporary_folder
 
 _SCHEME = "gs://"
 _PATIENCE = 60.0  # seconds for which a request is repeated before it fails
-_MARKED_BYTES = 64 << 10  # 64 KiB
 _UPLOAD_CHUNK = 16 << 20  # 16 MiB of a large file in memory at a time
 # 2 MiB, about what comes in the time that a request takes to be answered: the least that one brings. The 201 columns
 # of a parquet file of 214 MB then take 41 requests and 78 MB in one row group, 68 and 136 MB in four; without what lies
@@ -201,7 +200,7 @@ def replacing(path: AnyPath) -> Iterator[pathlib.Path]:
 
 def is_leftover(name: str) -> bool:
     """Whether a file has a name of those that `replacing` makes."""
-    return re.fullmatch(r"\..*\.[0-9a-f]+\.tmp", name) is not None
+    return re.fullmatch(r"\..*\.[0-9a-f]{8}\.tmp", name) is not None
 
 
 def remove_leftovers(folder: AnyPath) -> None:
@@ -210,23 +209,6 @@ def remove_leftovers(folder: AnyPath) -> None:
         for file in folder.glob(".*.tmp"):
             if is_leftover(file.name):
                 file.unlink(missing_ok=True)
-
-
-def file_marks(folder: AnyPath, names: Iterable[str]) -> dict[str, str]:
-    """What tells files of one size apart: the SHA-256 of the last 64 KiB of each, or the CRC-32C that a bucket keeps.
-
-    Every column of a parquet file leaves traces there, in its footer. Raises `OSError`.
-    """
-    if isinstance(folder, GsPath):
-        marks = folder.file_marks()
-        return {name: marks[name] for name in names}
-    found = {}
-    for name in names:
-        check_ends(folder / name)
-        with (folder / name).open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _MARKED_BYTES))
-            found[name] = hashlib.sha256(file.read()).hexdigest()
-    return found
 
 
 def file_sizes(folder: AnyPath) -> dict[str, int]:

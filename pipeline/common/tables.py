@@ -10,7 +10,9 @@ from pipeline.common.storage import AnyPath
 LONGEST_FIELD = 10_000  # characters: far beyond any label
 
 
-def read_rows(file: AnyPath, content: bytes, columns: Sequence[str]) -> Iterator[tuple[dict[str, str], str]]:
+def read_rows(
+    file: AnyPath, content: bytes, columns: Sequence[str], *, separator: str = ","
+) -> Iterator[tuple[dict[str, str], str]]:
     """Yields each row by its columns, and where it is, for messages.
 
     Args:
@@ -25,7 +27,7 @@ def read_rows(file: AnyPath, content: bytes, columns: Sequence[str]) -> Iterator
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{file} is not UTF-8 text ({error}): save it as UTF-8") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     header: list[str] = []
     line = 1
     try:
@@ -44,6 +46,15 @@ def read_rows(file: AnyPath, content: bytes, columns: Sequence[str]) -> Iterator
         raise UserError(f"{file}, line {line}: {error}: is a quote not closed?") from error
     if not header:
         _check_header(file, header, columns)
+
+
+def read_header(file: AnyPath, content: bytes) -> list[str]:
+    """The names of the columns; none of an empty file. Raises `UserError` where it is not UTF-8, or no CSV."""
+    try:
+        text = io.StringIO(content.decode("utf-8-sig"), newline="")
+        return next(csv.reader(text, strict=True), [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{file}: its header cannot be read ({error})") from error
 
 
 def _fault(fields: list[str], header: list[str]) -> str | None:

@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 
 from pipeline.dataset.metadata import Entry
+from pipeline.dataset.symptoms import Symptoms, cleaned
 from pipeline.tasks.faults import Fault
 from pipeline.tasks.task import Task
 
@@ -37,22 +38,21 @@ class Clip:
         return len(self.landmarks)
 
 
-def examine(entry: Entry, found: np.ndarray | Fault, task: Task) -> tuple[Clip, int] | Fault:
-    """The clip of a row of the metadata and how many values of it were infinite; or what is wrong with it.
+def examine(entry: Entry, found: np.ndarray | Fault, task: Task) -> tuple[Clip, Symptoms] | Fault:
+    """The clip of a row of the metadata and what its landmarks show; or what is wrong with it.
 
-    Infinite values become missing. What is wrong with the landmarks comes before what is wrong with the label.
+    What is wrong with the landmarks comes before what is wrong with the label.
 
     Args:
-      found: (T, P, D) landmarks, or what the reader found wrong with them.
+      found: (T, P, D) landmarks, or what the reader found wrong with them; `symptoms.cleaned` says what of them becomes
+        missing.
     """
     if isinstance(found, Fault):
         return found
     if fault := task.label_fault(entry.label):
         return fault
-    infinite = np.isinf(found)
-    count = int(np.count_nonzero(infinite))
-    landmarks = np.where(infinite, np.float32(np.nan), found) if count else found
-    return Clip(landmarks, entry.label, entry.sequence_id, entry.signer, entry.source), count
+    landmarks, shown = cleaned(found, task.points)
+    return Clip(landmarks, entry.label, entry.sequence_id, entry.signer, entry.source), shown
 
 
 @dataclasses.dataclass(frozen=True)

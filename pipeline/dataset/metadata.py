@@ -18,7 +18,9 @@ from pipeline.tasks.task import MetadataColumns
 class Entry:
     """One row: a clip, the file that holds it (relative to the data folder), its signer and label.
 
-    `source` is the metadata file's name without its ending.
+    Attributes:
+      source: where it comes from: the metadata file's name without its ending or, of a description, the clip's name.
+      split: the one that the data themselves say; empty where they do not.
     """
 
     path: str
@@ -26,6 +28,7 @@ class Entry:
     signer: int
     label: str
     source: str
+    split: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,8 +91,8 @@ def read(data: AnyPath, columns: MetadataColumns, names: Sequence[str] = ()) -> 
 def header(data: AnyPath, name: str) -> list[str]:
     """The columns of a metadata file; none where it cannot be read."""
     try:
-        return _read_bytes(data, name).partition(b"\n")[0].decode("utf-8-sig").strip().split(",")
-    except (UserError, ValueError, OSError):
+        return tables.read_header(data / name, _read_bytes(data, name))
+    except (UserError, OSError):
         return []
 
 
@@ -132,7 +135,7 @@ def _entries(file: AnyPath, content: bytes, columns: MetadataColumns) -> Iterato
 
 
 def _path(text: str, where: str) -> str:
-    """The normalised relative path. Lexical: links inside the data directory are its owner's."""
+    """The normalized relative path. Lexical: links inside the data directory are its owner's."""
     path = posixpath.normpath(text)
     if not text or path == "." or path == ".." or path.startswith(("/", "../")) or "\\" in path or "\0" in path:
         raise UserError(f"{where}: path {text!r} is not a file inside the data directory, such as a/1.parquet")

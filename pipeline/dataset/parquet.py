@@ -4,8 +4,9 @@ import collections
 import contextlib
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -14,10 +15,18 @@ from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
 from pipeline.tasks.faults import Fault
 
+ENDING = ".parquet"
+
+
+def is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)
+
+
 _KINDS = {
-    "number": lambda kind: pa.types.is_floating(kind) or pa.types.is_integer(kind),
+    "number": lambda kind: pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind),
     "integer": pa.types.is_integer,
-    "text": lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind),
+    "text": is_text,
+    "id": lambda kind: pa.types.is_integer(kind) or pa.types.is_floating(kind) or is_text(kind),
 }
 
 
@@ -58,6 +67,24 @@ def check_columns(
         _refuse(path, f"holds no {kind}s in", wrong)
 
 
+def ids(path: AnyPath, table: pa.Table | pa.RecordBatch, column: str) -> np.ndarray:
+    """(R,) the ids of the rows: int64, or texts.
+
+    Raises:
+      UserError: one is missing, or no integer of 64 bits.
+    """
+    values = table.column(column)
+    if values.null_count:
+        raise UserError(f"{path}: column {column} has rows without a value")
+    if is_text(values.type):
+        return np.asarray(values.cast(pa.string()), object)
+    try:
+        return np.asarray(values.cast(pa.int64()))
+    except pa.ArrowInvalid as error:
+        said = errors.reason(error)
+        raise UserError(f"{path}: column {column} has an id that is not an integer of 64 bits ({said})") from error
+
+
 def _refuse(path: AnyPath, what: str, names: list[str]) -> None:
     if names:
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
@@ -70,25 +97,24 @@ def unusable(path: AnyPath, fault: Fault) -> UserError:
     return UserError(f"{path}: {fault.detail} ({fault.reason})")
 
 
-def files_of(source: AnyPath) -> list[AnyPath]:
-    """The file, or the parquet files of the folder, in the order of their names.
+def files_of(source: AnyPath, endings: Sequence[str] = (ENDING,)) -> list[AnyPath]:
+    """The file, or those of the folder with one of these endings, in the order of their names.
 
     Raises:
       UserError: there is none.
     """
     if source.is_file():
         return [source]
-    files = _of_folder(source)
+    files = _of_folder(source, endings)
     if not files:
-        what = " holds no parquet file" if source.is_dir() else f": {errors.what_is_there(source)}"
-        nearby = errors.suggest_path(source, _is_parquet)
-        raise UserError(f"{source}{what}; expected a parquet file, or a folder of them{nearby}")
+        kinds = " or ".join(ending.removeprefix(".") for ending in endings)
+        what = f" holds no {kinds} file" if source.is_dir() else f": {errors.what_is_there(source)}"
+        nearby = errors.suggest_path(
+            source, lambda place: bool(_of_folder(place, endings)) or (place.suffix in endings and place.is_file())
+        )
+        raise UserError(f"{source}{what}; expected a {kinds} file, or a folder of them{nearby}")
     return files
 
 
-def _is_parquet(place: AnyPath) -> bool:
-    return bool(_of_folder(place)) or (place.suffix == ".parquet" and place.is_file())
-
-
-def _of_folder(folder: AnyPath) -> list[AnyPath]:
-    return sorted(folder.glob("*.parquet")) if folder.is_dir() else []
+def _of_folder(folder: AnyPath, endings: Sequence[str]) -> list[AnyPath]:
+    return sorted(path for ending in endings for path in folder.glob(f"*{ending}")) if folder.is_dir() else []

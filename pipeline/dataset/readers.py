@@ -6,33 +6,58 @@ from typing import Protocol
 import numpy as np
 
 from pipeline.common.storage import AnyPath
-from pipeline.dataset import long, wide
+from pipeline.dataset import long, parquet, tabular, wide
+from pipeline.dataset.takes import Take
 from pipeline.tasks.faults import Fault
-from pipeline.tasks.task import LongParquet, Task, WideParquet
+from pipeline.tasks.task import Layout, LongParquet, Points, Tables, Task, WideParquet
 
 
 class Reader(Protocol):
-    """A module with these functions; `pipeline.dataset.wide` and `.long` say more."""
+    """A module with these functions; `pipeline.dataset.wide`, `.long` and `.tabular` say more."""
 
     @staticmethod
     def read_clips(path: AnyPath, task: Task, ids: Sequence[int]) -> Iterator[tuple[int, np.ndarray | Fault]]:
         """Yields each clip of a file once; `ids` are what the metadata has in it."""
 
     @staticmethod
-    def read_runs(path: AnyPath, task: Task) -> Iterator[tuple[int | str, np.ndarray]]:
-        """Yields what there is to recognize in a file, by name, with its landmarks (T, P, D)."""
+    def read_takes(path: AnyPath, points: Points, layout: Layout) -> Iterator[Take]:
+        """Yields what there is to recognize in a file, one recording at a time."""
+
+    @staticmethod
+    def is_layout(names: Sequence[str], layout: Layout) -> bool:
+        """Whether a file with these columns is laid out like this, and not otherwise."""
 
     @staticmethod
     def read_inputs(path: AnyPath, task: Task, columns: Sequence[str]) -> Iterator[tuple[int | str, np.ndarray]]:
-        """As `read_runs`, with what an exported file takes: these columns, or whole frames."""
+        """Yields each clip by name, with what an exported file takes (T, K): these columns, or whole frames."""
 
     @staticmethod
     def count_frames(path: AnyPath, task: Task, ids: Sequence[int]) -> dict[int, int]:
         """Frames of each clip of a file, without decoding coordinates."""
 
 
-_READERS: dict[type, Reader] = {WideParquet: wide, LongParquet: long}  # type: ignore[dict-item]
+_READERS: dict[type, Reader] = {WideParquet: wide, LongParquet: long, Tables: tabular}  # type: ignore[dict-item]
 
 
 def reader(task: Task) -> Reader:
     return _READERS[type(task.layout)]
+
+
+def read_takes(path: AnyPath, task: Task) -> Iterator[Take]:
+    """Yields what there is to recognize in a file, whichever of the layouts that the task reads it has.
+
+    Raises:
+      UserError: it cannot be read, or has none of them.
+    """
+    layout = task.layout
+    if task.other_layouts:
+        with parquet.opened(path) as file:
+            names = file.schema_arrow.names
+        fitting = [each for each in task.other_layouts if _READERS[type(each)].is_layout(names, each)]
+        layout = fitting[0] if fitting else layout
+    yield from _READERS[type(layout)].read_takes(path, task.points, layout)
+
+
+def files_of(source: AnyPath, task: Task) -> list[AnyPath]:
+    """The file, or those of the folder that may hold clips of the task. Raises `UserError` where there is none."""
+    return parquet.files_of(source, tabular.ENDINGS if isinstance(task.layout, Tables) else (parquet.ENDING,))

@@ -24,6 +24,7 @@ from pipeline.dataset.features import features, num_features
 from pipeline.dataset.metadata import Entry
 from pipeline.dataset.moments import Moments
 from pipeline.dataset.splits import SPLITS, TRAIN
+from pipeline.dataset.symptoms import Symptoms
 from pipeline.tasks.faults import Fault
 from pipeline.tasks.task import Task
 
@@ -159,6 +160,7 @@ class ShardReport:
       rejected: JSON data of each clip that was read and not written; each has `sequence_id` and `reason`.
       infinite_values: how many coordinates were infinite and became missing.
       moments: of the features of the training split.
+      symptoms: of the clips written; not in reports of earlier versions.
     """
 
     shard: str
@@ -171,6 +173,7 @@ class ShardReport:
     rejected: list[dict[str, Any]]
     infinite_values: int
     moments: Moments
+    symptoms: Symptoms = dataclasses.field(default_factory=Symptoms)
 
     @property
     def written(self) -> int:
@@ -183,17 +186,19 @@ class ShardReport:
     def as_json(self) -> dict[str, Any]:
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         files, clips = ([dataclasses.asdict(each) for each in rows] for rows in (self.files, self.clips))
-        return values | {"files": files, "clips": clips, "moments": self.moments.as_json()}
+        own = {"symptoms": dataclasses.asdict(self.symptoms), "moments": self.moments.as_json()}
+        return values | {"files": files, "clips": clips} | own
 
     def summary(self) -> dict[str, Any]:
-        """What the manifest tells: the clips counted, the rejected ones by reason, no moments."""
-        values = {key: value for key, value in self.as_json().items() if key not in ("clips", "moments")}
+        """What the manifest tells: the clips counted, the rejected ones by reason, no moments and symptoms."""
+        values = {key: value for key, value in self.as_json().items() if key not in ("clips", "moments", "symptoms")}
         return values | {"written": self.written, "rejected": dict(self.reasons)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         files, clips = [RecordFile(**file) for file in data["files"]], [ClipInfo(**each) for each in data["clips"]]
-        return cls(**data | {"files": files, "clips": clips, "moments": Moments.from_json(data["moments"])})
+        own = {"symptoms": Symptoms(**data.get("symptoms", {})), "moments": Moments.from_json(data["moments"])}
+        return cls(**data | {"files": files, "clips": clips} | own)
 
 
 class ShardWriter:
@@ -210,20 +215,20 @@ class ShardWriter:
         self._files = contextlib.ExitStack()
         self._written: list[ClipInfo] = []
         self._rejected: list[dict[str, Any]] = []
-        self._infinite_values = 0
+        self._symptoms = Symptoms()
         self._moments = Moments.none(num_features(task.points))
 
     def __enter__(self) -> Self:
         return self
 
-    def write(self, split: str, clip: Clip, *, infinite_values: int = 0) -> None:
-        """`infinite_values` were made missing in the clip: they are only counted here."""
+    def write(self, split: str, clip: Clip, *, symptoms: Symptoms | None = None) -> None:
+        """`symptoms` of the clip are only counted here."""
         if split not in self._writers:
             path = self._shard.record_name(split).path(self._directory)
             self._writers[split] = self._files.enter_context(records.RecordWriter(path))
         self._writers[split].write(records.encode(clip))
         self._written.append(ClipInfo.of(clip, split, self._task))
-        self._infinite_values += infinite_values
+        self._symptoms += symptoms or Symptoms()
         if split == TRAIN:
             self._moments = self._moments.merge(Moments.of(features(clip.landmarks, self._task.points)))
 
@@ -233,8 +238,8 @@ class ShardWriter:
         if isinstance(examined, Fault):
             self.reject(entry.sequence_id, examined, file=entry.path)
         else:
-            clip, infinite_values = examined
-            self.write(split, clip, infinite_values=infinite_values)
+            clip, symptoms = examined
+            self.write(split, clip, symptoms=symptoms)
 
     def reject(self, sequence_id: int, fault: Fault, **where: Any) -> None:
         """`where` is JSON data that tells where the clip was met."""
@@ -268,8 +273,9 @@ class ShardWriter:
             bytes_read=self._shard.bytes,
             read=sum(file.clips for file in files) + len(self._rejected),
             rejected=self._rejected,
-            infinite_values=self._infinite_values,
+            infinite_values=self._symptoms.infinite_values,
             moments=self._moments,
+            symptoms=self._symptoms,
         )
 
 

@@ -60,7 +60,8 @@ class SplitRule:
         remaining = sorted(
             _distinct([entry for entry in used if entry.sequence_id not in split_of], self.by), key=_stable_order
         )
-        tested = 0 if self.test_signers or self.test_files else size_of(self.test_share, everything)
+        told = TEST in split_of.values()  # by a list, or by the data
+        tested = 0 if told or self.test_signers or self.test_files else size_of(self.test_share, everything)
         chosen = dict.fromkeys(remaining[:tested], TEST)
         remaining = remaining[tested:]
         if self.folds > len(remaining):
@@ -117,8 +118,8 @@ class SplitRule:
         return [entry for entry in entries if not self.signers or entry.signer in self.signers]
 
     def _listed(self, used: list[Entry]) -> dict[int, str]:
-        """The split of the clips that are listed."""
-        split_of: dict[int, str] = {}
+        """The split of the clips that are listed, or of which the data themselves say it."""
+        split_of = {entry.sequence_id: entry.split for entry in used if entry.split}
         for unit, lists in (
             ("signer", {VALIDATION: self.validation_signers, TEST: self.test_signers}),
             ("file", {VALIDATION: self.validation_files, TEST: self.test_files}),

@@ -17,6 +17,7 @@ from pipeline.dataset.splits import SPLITS
 from pipeline.tasks.task import Task
 
 _PERCENTILES = (1, 5, 50, 95, 99)
+_MOST_SOURCES = 20  # that are told: where the source is the clip's own name, there are as many as clips
 # What is told of lengths.
 SPREAD = ("mean", "min", *(f"p{percent}" for percent in _PERCENTILES), "max")
 
@@ -83,11 +84,12 @@ def _by_split(clips: Iterable[ClipInfo]) -> dict[str, list[ClipInfo]]:
 def _summary(group: list[ClipInfo], task: Task) -> dict[str, Any]:
     """Of a split: how many clips there are, whose, from which sources, and how long they are."""
     signers = collections.Counter(each.signer for each in group)
+    sources = collections.Counter(each.source for each in group)
     return {
         "clips": len(group),
         "signers": sorted(signers),
         "clips_of_signer": {str(who): signers[who] for who in sorted(signers)},
-        "clips_of_source": dict(sorted(collections.Counter(each.source for each in group).items())),
+        "clips_of_source": dict(sorted(sources.items())) if len(sources) <= _MOST_SOURCES else {},
         "frames": sum(each.num_frames for each in group),
         "frames_unseen": sum(each.frames_unseen for each in group),
         "frames_per_clip": _spread([each.num_frames for each in group]),

@@ -34,6 +34,7 @@ def show(report: Mapping[str, Any], out: Console, *, title: str) -> None:
     table.add_row("exact", f"{report['exact']:,} ({report['exact'] / report['clips']:.1%})")
     if by_label := report.get("by_label"):
         table.add_row("among the best five", f"{report['top5']:.4f}")
+        table.add_row("balanced accuracy", f"{report['balanced']:.4f}")
         worst = sorted(by_label, key=lambda label: (by_label[label]["score"], label))[:_MOST]
         table.add_row("worst labels", Text(", ".join(f"{label}: {by_label[label]['score']:.3f}" for label in worst)))
         never = [label for label in by_label if not by_label[label]["score"]]

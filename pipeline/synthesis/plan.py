@@ -48,7 +48,7 @@ class PlannedSign(Planned):
 def plan_clips(*, clips: int, signers: int, files: int, spoiled_share: float, seed: int) -> list[PlannedClip]:
     """All clips, in the order in which they are written. Only `file_id` depends on `files`."""
     rng = random_streams.generator(seed, Stream.PLAN)
-    kinds = _spoil(clips, spoiled_share, SPOILED_KINDS, rng)
+    kinds = spoil(clips, spoiled_share, SPOILED_KINDS, rng)
     planned = []
     for index in range(clips):
         phrase = phrases.make_phrase(index, seed)
@@ -84,7 +84,7 @@ def make_landmarks(planned: PlannedClip, signer: Signer, seed: int) -> np.ndarra
 def plan_signs(*, clips: int, signers: int, signs: int, spoiled_share: float, seed: int) -> list[PlannedSign]:
     """All clips, in the order in which they are written. Signers and signs have as many clips as one another."""
     rng = random_streams.generator(seed, Stream.PLAN)
-    kinds = _spoil(clips, spoiled_share, SPOILED_SIGNS, rng)
+    kinds = spoil(clips, spoiled_share, SPOILED_SIGNS, rng)
     first_frames = rng.integers(0, 200, clips)
     planned = []
     for index in range(clips):
@@ -120,7 +120,7 @@ def make_sign_landmarks(
     return landmarks
 
 
-def _spoil(clips: int, share: float, kinds: Sequence[str], rng: np.random.Generator) -> dict[int, str]:
+def spoil(clips: int, share: float, kinds: Sequence[str], rng: np.random.Generator) -> dict[int, str]:
     """The kind of each clip that is spoiled, by its index; of each kind as many."""
     indices = rng.permutation(clips)[: round(clips * share)]
     return {int(index): kinds[order % len(kinds)] for order, index in enumerate(indices)}

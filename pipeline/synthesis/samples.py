@@ -3,6 +3,7 @@
 import abc
 import dataclasses
 import functools
+import json
 from collections.abc import Iterable
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -10,13 +11,14 @@ import numpy as np
 
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
-from pipeline.dataset import writers
+from pipeline.dataset import parquet, writers
 from pipeline.dataset.writers import NUM_POINTS
-from pipeline.synthesis import plan, signing
+from pipeline.synthesis import plan, sensors, signing
 from pipeline.synthesis.plan import Planned, PlannedClip, PlannedSign
+from pipeline.synthesis.sensors import PlannedRecording
 from pipeline.synthesis.signers import Signer, make_signers
 from pipeline.synthesis.signs import MOST_SIGNS, Sign, make_signs
-from pipeline.tasks import fingerspelling, isolated_signs
+from pipeline.tasks import fingerspelling, isolated_signs, recordings
 from pipeline.tasks.task import Task
 
 Clip = TypeVar("Clip", bound=Planned)
@@ -30,13 +32,11 @@ class Samples(abc.ABC, Generic[Clip]):
 
     Attributes:
       task: whose layout they have.
-      rows_per_frame: in parquet files.
-      class_map: name of the JSON file with the index of each class.
+      rows_per_frame: in files.
     """
 
     task: ClassVar[type[Task]]
     rows_per_frame: ClassVar[int]
-    class_map: ClassVar[str]
 
     clips: int
     signers: int
@@ -67,23 +67,33 @@ class Samples(abc.ABC, Generic[Clip]):
 
     @abc.abstractmethod
     def file(self, clip: Clip) -> str:
-        """The parquet file that the clip belongs to, relative to the folder."""
+        """The file that the clip belongs to, relative to the folder."""
 
     @abc.abstractmethod
     def record(self, clip: Clip) -> np.ndarray:
-        """The landmarks (T, 543, 3) of a clip, NaN where the tracker sees nothing."""
+        """The recording of a clip: landmarks (T, 543, 3), say, NaN where the tracker sees nothing."""
 
     @abc.abstractmethod
     def write(self, path: AnyPath, recordings: Iterable[tuple[Clip, np.ndarray]]) -> None:
-        """Writes one parquet file."""
+        """Writes one file."""
+
+    def count_frames(self, path: AnyPath) -> int:
+        """In one file."""
+        with parquet.opened(path) as file:
+            return file.metadata.num_rows // self.rows_per_frame
 
     @abc.abstractmethod
     def row(self, clip: Clip) -> dict[str, Any]:
         """Of the metadata, by column."""
 
+    @property
+    def table(self) -> str:
+        """The name of the file with the metadata."""
+        return self.task.metadata.file
+
     @abc.abstractmethod
-    def classes(self) -> dict[str, int]:
-        """The index of each class."""
+    def companions(self) -> dict[str, str]:
+        """What else is in the folder: texts by the names of their files."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,7 +102,6 @@ class Phrases(Samples[PlannedClip]):
 
     task = fingerspelling.Fingerspelling
     rows_per_frame = 1
-    class_map = fingerspelling.CHARACTER_MAP
 
     clips: int = 1200
     signers: int = 12
@@ -125,8 +134,8 @@ class Phrases(Samples[PlannedClip]):
             columns.label: clip.phrase,
         }
 
-    def classes(self) -> dict[str, int]:
-        return dict(fingerspelling.CHARACTER_TO_INDEX)
+    def companions(self) -> dict[str, str]:
+        return {fingerspelling.CHARACTER_MAP: json.dumps(fingerspelling.CHARACTER_TO_INDEX)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -135,7 +144,6 @@ class Signs(Samples[PlannedSign]):
 
     task = isolated_signs.IsolatedSigns
     rows_per_frame = NUM_POINTS
-    class_map = isolated_signs.SIGN_MAP
 
     clips: int = 2000
     signers: int = 20
@@ -179,11 +187,64 @@ class Signs(Samples[PlannedSign]):
             columns.label: self.lexicon[clip.label].name,
         }
 
-    def classes(self) -> dict[str, int]:
-        return {sign.name: index for index, sign in enumerate(self.lexicon)}
+    def companions(self) -> dict[str, str]:
+        return {isolated_signs.SIGN_MAP: json.dumps({sign.name: index for index, sign in enumerate(self.lexicon)})}
 
 
-SAMPLES: dict[str, type[Samples]] = {samples.task.name: samples for samples in (Phrases, Signs)}
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sensors(Samples[PlannedRecording]):
+    """Recordings of a sensor on the wrist, in any of the layouts that a description file may tell of."""
+
+    task = recordings.Recordings
+    rows_per_frame = 1
+
+    clips: int = 600
+    signers: int = 12
+    spoiled_share: float = 0.05
+    movements: int = 8
+    layout: str = "files"
+
+    def check(self) -> None:
+        super().check()
+        self._check_count(self.movements, "movements", least=2)
+        if self.layout not in sensors.LAYOUTS:
+            raise UserError(f"layout {self.layout!r}: expected one of {', '.join(sensors.LAYOUTS)}")
+
+    @property
+    def labels(self) -> list[str]:
+        return [f"movement-{number + 1}" for number in range(self.movements)]
+
+    @property
+    def table(self) -> str:
+        return "labels.csv" if self.layout in ("files", "table") else ""
+
+    def plan(self) -> list[PlannedRecording]:
+        return sensors.plan_recordings(**dataclasses.asdict(self))
+
+    def file(self, clip: PlannedRecording) -> str:
+        return sensors.PLACES.get(self.layout, sensors.TABLE).format(index=clip.index, signer=clip.signer)
+
+    def record(self, clip: PlannedRecording) -> np.ndarray:
+        return sensors.make_recording(
+            clip, self.seed, num_frames=sensors.FRAMES_OF_ROW if self.layout == "rows" else None
+        )
+
+    def write(self, path: AnyPath, recordings: Iterable[tuple[PlannedRecording, np.ndarray]]) -> None:
+        sensors.write(path, self.layout, recordings, self.labels)
+
+    def count_frames(self, path: AnyPath) -> int:
+        with path.open(encoding="utf-8") as file:
+            rows = sum(1 for _ in file) - 1
+        return rows * sensors.FRAMES_OF_ROW if self.layout == "rows" else rows
+
+    def row(self, clip: PlannedRecording) -> dict[str, Any]:
+        return {"recording": sensors.name(clip.index), "person": clip.signer, "movement": self.labels[clip.label]}
+
+    def companions(self) -> dict[str, str]:
+        return {"description.toml": sensors.description(self.layout)}
+
+
+SAMPLES: dict[str, type[Samples]] = {samples.task.name: samples for samples in (Phrases, Signs, Sensors)}
 
 
 def options(task: str) -> list[str]:

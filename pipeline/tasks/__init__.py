@@ -10,9 +10,10 @@ from typing import Any
 from pipeline.common.errors import UserError, nearest
 from pipeline.tasks.fingerspelling import Fingerspelling
 from pipeline.tasks.isolated_signs import IsolatedSigns
+from pipeline.tasks.recordings import Recordings
 from pipeline.tasks.task import Task
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Fingerspelling, IsolatedSigns)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Fingerspelling, IsolatedSigns, Recordings)}
 DEFAULT = Fingerspelling.name
 
 
@@ -48,11 +49,7 @@ def from_json(data: Any, where: object) -> Task:
       UserError: it is damaged, or of another version of this program.
     """
     try:
-        # What JSON gives as a list was a tuple: tasks are hashable.
-        parameters = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in dict(data["parameters"]).items()
-        }
-        task = named(data["name"])(**parameters)
+        task = named(data["name"]).of_parameters(dict(data["parameters"]))
         same = json.loads(json.dumps(task.as_json())) == data
     except UserError as error:
         raise UserError(f"{where}: {error}") from error

@@ -1,4 +1,4 @@
-"""The 100 landmarks of hands, face and body that the networks see: their order, groups and mirror pairs.
+"""The 100 landmarks of hands, face and body that the networks see: their order, groups, mirror pairs, and files.
 
 The order (face, right hand, left hand, right pose, left pose) is that of the published solution's network.
 The indices are those of MediaPipe Holistic: https://github.com/google-ai-edge/mediapipe.
@@ -6,7 +6,7 @@ The indices are those of MediaPipe Holistic: https://github.com/google-ai-edge/m
 
 import numpy as np
 
-from pipeline.tasks.task import Points
+from pipeline.tasks.task import LongParquet, Points, WideParquet
 
 _MIDDLE_FACE = (0, 1, 2, 13, 14, 17)
 # Each (right side, left side) pair of face points mirrors into the other; the first pair: the nostrils, the rest: lips.
@@ -52,6 +52,16 @@ POINTS = Points(
     mirror=_mirror(),
     centre=_NAMES.index("face_17"),  # the lower lip's middle
     hands=("right_hand", "left_hand"),
+    pose_wrists=(_NAMES.index("pose_16"), _NAMES.index("pose_15")),
+)
+
+# The parts of a whole frame, in the order of the rows of long files, with their points.
+PARTS = {"face": 468, "left_hand": 21, "pose": 33, "right_hand": 21}
+LONG = LongParquet(
+    id="sequence_id", frame="frame", part="type", index="landmark_index", values=("x", "y", "z"), parts=PARTS
+)
+WIDE = WideParquet(
+    id="sequence_id", frame="frame", values=tuple(f"{axis}_{name}" for name in POINTS.names for axis in POINTS.axes)
 )
 
 

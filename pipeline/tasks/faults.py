@@ -11,6 +11,8 @@ NOT_WHOLE_FRAMES = "not_whole_frames"
 WRONG_POINTS = "wrong_points"
 DUPLICATE = "duplicate_sequence"
 OUT_OF_ORDER = "frames_out_of_order"
+BAD_TABLE = "bad_table"
+REPEATED_FRAMES = "repeated_frame_numbers"
 LOW_SCORE = "low_score"
 
 

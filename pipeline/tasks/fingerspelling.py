@@ -14,7 +14,7 @@ from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
 from pipeline.tasks import body
 from pipeline.tasks.faults import EMPTY_LABEL, UNKNOWN_CHARACTERS, Fault
-from pipeline.tasks.task import ExportContract, MetadataColumns, Task, WideParquet
+from pipeline.tasks.task import ExportContract, MetadataColumns, Task
 
 CHARACTERS = " !#$%&'()*+,-./0123456789:;=?@[_abcdefghijklmnopqrstuvwxyz~"
 CHARACTER_MAP = "character_to_prediction_index.json"
@@ -35,9 +35,8 @@ class Fingerspelling(Task):
     name = "fingerspelling"
     points = body.POINTS
     metadata = MetadataColumns(file="train.csv", path="path", id="sequence_id", signer="participant_id", label="phrase")
-    layout = WideParquet(
-        id="sequence_id", frame="frame", values=tuple(f"{axis}_{name}" for name in body.POINTS.names for axis in "xy")
-    )
+    layout = body.WIDE
+    other_layouts = (body.LONG,)
     head = "ctc"
     holdout = "labels"
     unit = "characters"

@@ -13,22 +13,18 @@ from pipeline.common import directories, errors, storage
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
 from pipeline.tasks import body
-from pipeline.tasks.faults import EMPTY_LABEL, UNKNOWN_CLASS, Fault
-from pipeline.tasks.task import ExportContract, LongParquet, MetadataColumns, Task
+from pipeline.tasks.classes import OneClass
+from pipeline.tasks.task import ExportContract, MetadataColumns
 
 SIGN_MAP = "sign_to_prediction_index_map.json"
-# The parts of a frame, in the order in which files and the exported model have them, with their points.
-PARTS = {"face": 468, "left_hand": 21, "pose": 33, "right_hand": 21}
-AXES = "xyz"
 FEWEST_FRAMES = 3
 TEST_CLIPS = 40_000  # about as many as the competition's hidden test set
 
-_LAYOUT = LongParquet(frame="frame", part="type", index="landmark_index", values=tuple(AXES), parts=PARTS)
-_ROWS = {f"{part}_{i}": row for row, (part, i) in enumerate((part, i) for part in PARTS for i in range(PARTS[part]))}
+_ROWS, _AXES = body.LONG.rows, body.LONG.values  # of the exported model's input too
 
 
 @dataclasses.dataclass(frozen=True)
-class IsolatedSigns(Task):
+class IsolatedSigns(OneClass):
     """One sign a clip. The score is the accuracy: the share of the clips whose sign is recognized.
 
     DATA holds train.csv (path, participant_id, sequence_id, sign), sign_to_prediction_index_map.json (each sign with
@@ -42,18 +38,19 @@ class IsolatedSigns(Task):
     name = "isolated-signs"
     points = body.POINTS
     metadata = MetadataColumns(file="train.csv", path="path", id="sequence_id", signer="participant_id", label="sign")
-    layout = _LAYOUT
-    head = "class"
-    holdout = "signers"
-    folds = 3
+    layout = body.LONG
+    other_layouts = (body.WIDE,)
+    presets = ("signs-small", "signs")
     unit = "signs"
     visible = "a hand"
     plausible_rule = f"at least {FEWEST_FRAMES} frames with a hand"
     # The competition's limits: 100 ms a clip on average.
     contract = ExportContract(
-        frame=(sum(PARTS.values()), len(AXES)),
+        frame=(len(_ROWS), len(_AXES)),
         columns=(),
-        index=np.array([[len(AXES) * _ROWS[name] + AXES.index(axis) for axis in "xy"] for name in body.POINTS.names]),
+        index=np.array(
+            [[len(_AXES) * _ROWS.index(name) + _AXES.index(axis) for axis in "xy"] for name in body.POINTS.names]
+        ),
         filler=None,
         max_mb=40.0,
         max_hours=TEST_CLIPS * 0.1 / 3600,
@@ -81,32 +78,6 @@ class IsolatedSigns(Task):
     @property
     def classes(self) -> tuple[str, ...]:
         return self.signs
-
-    def label_fault(self, label: str) -> Fault | None:
-        if not label.strip():
-            return Fault(EMPTY_LABEL, "its sign is empty")
-        if label not in self.signs:
-            return Fault(UNKNOWN_CLASS, f"{label!r} is not one of the {len(self.signs)} signs")
-        return None
-
-    def encode(self, label: str) -> list[int]:
-        try:
-            return [self.signs.index(label)]
-        except ValueError:
-            raise KeyError(label) from None
-
-    def decode(self, indices: Iterable[int]) -> str:
-        (index,) = indices
-        return self.signs[index]
-
-    def edits(self, label: str, prediction: str) -> list[tuple[str, str]]:
-        return [] if label == prediction else [(label, prediction)]
-
-    def errors(self, label: str, prediction: str) -> int:
-        return int(label != prediction)
-
-    def units(self, label: str) -> int:
-        return 1
 
     def seen(self, landmarks_TxPxD: np.ndarray) -> np.ndarray:
         return np.any(body.hands_seen(landmarks_TxPxD), axis=1)

@@ -6,7 +6,7 @@ Shapes: T frames, P points, D dimensions of a point.
 import abc
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -25,6 +25,8 @@ class Points:
       mirror: (P,) the point that takes each one's place after a left-right flip; None where there is no such thing.
       centre: the point whose mean position features are relative to; None where positions are not relative.
       hands: names of the groups of the right and the left hand, whose first points are the wrists.
+      rotations: three points each that are the axes of one sensor, which may be worn turned.
+      pose_wrists: the points of the body that lie where the right and the left wrist are; None where there are none.
     """
 
     names: tuple[str, ...]
@@ -33,6 +35,8 @@ class Points:
     mirror: np.ndarray | None = None
     centre: int | None = None
     hands: tuple[str, str] | None = None
+    rotations: tuple[tuple[int, ...], ...] = ()
+    pose_wrists: tuple[int, int] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -85,12 +89,14 @@ class LongParquet:
     """Parquet files of a clip each, with a row for each point of a frame: `pipeline.dataset.long` reads them.
 
     Attributes:
+      id: the column of clip ids, which recordings to be recognized may have.
       frame: the column of frame numbers.
       part, index: the columns that say which point a row is: the part that it belongs to, and its number in that.
       values: the columns of coordinates.
       parts: how many points each part has, in the order of a frame's rows.
     """
 
+    id: str
     frame: str
     part: str
     index: str
@@ -103,7 +109,49 @@ class LongParquet:
         return [f"{part}_{i}" for part, count in self.parts.items() for i in range(count)]
 
 
-Layout = WideParquet | LongParquet
+@dataclasses.dataclass(frozen=True)
+class Tables:
+    """Tables of numbers, CSV or parquet: `pipeline.dataset.tabular` reads them.
+
+    Attributes:
+      kind: what a clip is: "files", a file; "table", the rows with one value of a column; "rows", a row; "streams", a
+        window of a file.
+      files: the files of a data folder, a pattern such as recordings/*.csv.
+      separator: between the fields of CSV.
+      header: whether the first line names the columns; where not, they are called 0, 1, 2 and so on.
+      columns: those that every file must have.
+      values: those that are numbers, frame by frame.
+      frames: of each clip, where a clip is a row.
+      clip: the column that names clips, also in the table of labels.
+      labels: the table of labels; where there is none, the label is a column of the files.
+      label, group: columns.
+      window, stride: frames of a window, and from one to the next.
+      purity: the least share of a window's frames that must be of its class.
+      ignored: classes that are left out.
+      test: which clips are tested on, a condition such as part=test or row>=1200; none where it is empty.
+      rate: frames a second, if known.
+    """
+
+    kind: str = "files"
+    files: str = ""
+    separator: str = ","
+    header: bool = True
+    columns: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    frames: int = 0
+    clip: str = ""
+    labels: str = ""
+    label: str = ""
+    group: str = ""
+    window: int = 0
+    stride: int = 0
+    purity: float = 1.0
+    ignored: tuple[str, ...] = ()
+    test: str = ""
+    rate: float = 0.0
+
+
+Layout = WideParquet | LongParquet | Tables
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -146,8 +194,10 @@ class Task(abc.ABC):
       metadata: the columns of the table that lists the clips.
       head: the network's last part, of `training.network.heads.HEADS`.
       holdout: what is set aside to choose weights by where the data have no validation split: "labels" or "signers".
+      other_layouts: in which recordings to be recognized may come as well.
       folds: into how many the training clips are divided, each to be scored by a base model that has not seen it; 1:
         one model scores what it has learnt.
+      presets: those of `scripts.run_pipeline` that fit, the smallest first.
       unit: what `units` counts, in the plural.
       visible: what `seen` looks for, in words.
       plausible_rule: what `plausible` asks, in words.
@@ -157,7 +207,9 @@ class Task(abc.ABC):
     metadata: ClassVar[MetadataColumns]
     head: ClassVar[str]
     holdout: ClassVar[str]
+    other_layouts: ClassVar[tuple[Layout, ...]] = ()
     folds: ClassVar[int] = 1
+    presets: ClassVar[tuple[str, ...]] = ("small", "published")
     unit: ClassVar[str]
     visible: ClassVar[str]
     plausible_rule: ClassVar[str]
@@ -235,6 +287,11 @@ class Task(abc.ABC):
     def plausible(self, landmarks_TxPxD: np.ndarray, label: str) -> bool:
         """Whether the clip can hold its label: the base model is not trained on the others."""
 
+    @classmethod
+    def of_parameters(cls, parameters: Mapping[str, Any]) -> Self:
+        """The task of these parameters, as JSON has them. Raises `TypeError` or `ValueError` for others."""
+        return cls(**{name: as_tuple(value) for name, value in parameters.items()})
+
     def as_json(self) -> dict[str, Any]:
         """What makes the same task again, and tells it from others: name, parameters, points, classes, contract."""
         places = {"frame": list(self.contract.frame), "index": self.contract.index.tolist()}
@@ -246,3 +303,8 @@ class Task(abc.ABC):
             "classes": list(self.classes),
             "contract": places | {"columns": list(self.contract.columns), "filler": self.contract.filler},
         }
+
+
+def as_tuple(value: Any) -> Any:
+    """What JSON gives as a list was a tuple: tasks are hashable."""
+    return tuple(map(as_tuple, value)) if isinstance(value, list) else value

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.common import directories, progress, storage
+from pipeline.common import directories, marks, progress, storage
 from pipeline.common.directories import Kind, Request
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
@@ -97,7 +97,7 @@ def overall(reports: Sequence[Report]) -> dict[str, Any]:
 def _mark(video: Video) -> list[Any]:
     """What tells the file from another."""
     try:
-        return [video.path.stat().st_size, *storage.file_marks(video.path.parent, [video.name]).values()]
+        return [video.path.stat().st_size, *marks.file_marks(video.path.parent, [video.name]).values()]
     except OSError as error:
         raise UserError(f"cannot read {video.path}: {error.strerror}") from error
 

@@ -1,10 +1,11 @@
 """How fast conversion is: against only decoding the columns, and against the way a notebook does it.
 
     python -m scripts.benchmarks.convert --output out/benchmark-convert
+    python -m scripts.benchmarks.convert --output out/benchmark-convert-signs --task isolated-signs
 
-Makes its own input with `pipeline.synthesize` (all 1,631 columns), runs everything in one go, each in a process of its
-own, and prints tables of seconds, ratios and peak memory; they are kept in OUTPUT/report.json. The notebook's way needs
-pandas and TensorFlow: pip install pandas.
+Makes its own input with `pipeline.synthesize` (all columns), runs everything in one go, each in a process of its own,
+and prints tables of seconds, rates, ratios and peak memory; they are kept in OUTPUT/report.json. The notebook's way
+needs pandas and TensorFlow: pip install pandas.
 """
 
 import concurrent.futures
@@ -14,29 +15,32 @@ import dataclasses
 import functools
 import importlib
 import multiprocessing
+import os
 import pathlib
 import resource
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import synthesize
+from pipeline import synthesize, tasks
 from pipeline.beam import conversion
 from pipeline.beam.runners import Runner
 from pipeline.common import arguments, directories, errors
 from pipeline.common.peak_memory import peak_memory
 from pipeline.dataset import metadata, sharding
 from pipeline.dataset.splits import SplitRule
-from pipeline.tasks.fingerspelling import Fingerspelling
+from pipeline.synthesis import samples
+from pipeline.tasks.task import LongParquet, Task, WideParquet
 
-TASK = Fingerspelling()
-MANY = 16  # files of the large input: so many that the start of two workers, some seconds, counts for little
+MANY = 16  # times as many clips in the large input: so many that the start of two workers, some seconds, counts little
 _NEXT_IDS = 1 << 40  # beyond the ids of the sample data
 ROUNDS = 3  # each way is timed so often, in turn; the fastest counts: what else the machine does only slows
 NO_TEST = SplitRule(test_share=0.0)  # all for training, so that the statistics of all are computed
@@ -51,58 +55,79 @@ class Cost:
     memory: int
 
 
-def only_decode(data: pathlib.Path, output: pathlib.Path) -> None:
+def only_decode(task: Task, data: pathlib.Path, output: pathlib.Path) -> None:
     """The floor: the columns that are needed, decoded and dropped."""
-    for path in sorted((data / "train_landmarks").iterdir()):
+    layout = task.layout
+    assert isinstance(layout, (WideParquet, LongParquet))
+    keys = [layout.id] if isinstance(layout, WideParquet) else [layout.frame, layout.part, layout.index]
+    for path in sorted(data.rglob("*.parquet")):
         with pq.ParquetFile(path, pre_buffer=False) as file:
-            for _ in file.iter_batches(4096, columns=[TASK.layout.id, *TASK.layout.values], use_threads=False):
+            for _ in file.iter_batches(4096, columns=[*keys, *layout.values], use_threads=False):
                 pass
 
 
-def as_a_notebook(data: pathlib.Path, output: pathlib.Path) -> None:
+def as_a_notebook(task: Task, data: pathlib.Path, output: pathlib.Path) -> None:
     """pandas, a `tf.train.Example` with float lists for each clip, `TFRecordWriter` with GZIP."""
     import pandas
     import tensorflow as tf
 
-    phrases = pandas.read_csv(data / "train.csv").set_index("sequence_id").phrase
-    for path in sorted((data / "train_landmarks").iterdir()):
-        frames = pandas.read_parquet(path, columns=list(TASK.layout.values))
-        with tf.io.TFRecordWriter(str(output / f"{path.stem}.tfrecord"), options="GZIP") as writer:
-            for sequence_id, clip in frames.groupby(level="sequence_id"):
-                values = clip.to_numpy().ravel()
+    clips_of = _clips_of_wide if isinstance(task.layout, WideParquet) else _clips_of_long
+    labels = pandas.read_csv(data / task.metadata.file).set_index(task.metadata.id)[task.metadata.label]
+    with tf.io.TFRecordWriter(str(output / "all.tfrecord"), options="GZIP") as writer:
+        for path in sorted(data.rglob("*.parquet")):
+            for sequence_id, values in clips_of(task, path):
                 feature = {
-                    "frames": tf.train.Feature(float_list=tf.train.FloatList(value=values)),
-                    "phrase": tf.train.Feature(bytes_list=tf.train.BytesList(value=[phrases[sequence_id].encode()])),
+                    "frames": tf.train.Feature(float_list=tf.train.FloatList(value=values.ravel())),
+                    "label": tf.train.Feature(bytes_list=tf.train.BytesList(value=[labels[sequence_id].encode()])),
                 }
                 example = tf.train.Example(features=tf.train.Features(feature=feature))
                 writer.write(example.SerializeToString())
 
 
-def shard_function(data: pathlib.Path, output: pathlib.Path) -> None:
+def _clips_of_wide(task: Task, path: pathlib.Path) -> Iterator[tuple[int, np.ndarray]]:
+    import pandas
+
+    frames = pandas.read_parquet(path, columns=list(task.layout.values))
+    for sequence_id, clip in frames.groupby(level=task.metadata.id):
+        yield sequence_id, clip.to_numpy()
+
+
+def _clips_of_long(task: Task, path: pathlib.Path) -> Iterator[tuple[int, np.ndarray]]:
+    """As notebooks do: all rows taken to be there, in order."""
+    import pandas
+
+    assert isinstance(task.layout, LongParquet)
+    rows = {name: row for row, name in enumerate(task.layout.rows)}
+    values = pandas.read_parquet(path, columns=list(task.points.axes)).to_numpy(np.float32)
+    yield int(path.stem), values.reshape(-1, len(rows), values.shape[1])[:, [rows[name] for name in task.points.names]]
+
+
+def shard_function(task: Task, data: pathlib.Path, output: pathlib.Path) -> None:
     """What a Beam worker does for a shard: `pipeline.beam.conversion.ConvertShard`, statistics included."""
-    table = metadata.read(data, TASK.metadata)
+    table = metadata.read(data, task.metadata)
     files = tuple(sorted(table.by_path))
     shard = sharding.Shard(0, 1, "benchmark", files, sum((data / file).stat().st_size for file in files))
     sharding.prepare(output, [shard])
-    conversion.ConvertShard(data, data, output, TASK, tuple(table.sha256.items()), NO_TEST)(shard)
+    conversion.ConvertShard(data, data, output, task, tuple(table.sha256.items()), NO_TEST)(shard)
 
 
-def whole_job(data: pathlib.Path, output: pathlib.Path, *, workers: int = 1) -> None:
+def whole_job(task: Task, data: pathlib.Path, output: pathlib.Path, *, workers: int = 1) -> None:
     """The command `pipeline.convert`."""
     with contextlib.redirect_stdout(None):
-        conversion.convert(data, output, NO_TEST, num_shards=None, runner=Runner(workers=workers))
+        runner = Runner(workers=workers)
+        conversion.convert(data, output, NO_TEST, num_shards=None, runner=runner, task_name=task.name)
 
 
 @dataclasses.dataclass(frozen=True)
 class Way:
     """Attributes:
     title: of its row.
-    run: called with the data and an empty output directory.
+    run: called with the task, its data and an empty output directory.
     imports: modules that are imported before the clock starts.
     """
 
     title: str
-    run: Callable[[pathlib.Path, pathlib.Path], None]
+    run: Callable[[Task, pathlib.Path, pathlib.Path], None]
     imports: tuple[str, ...] = ()
 
 
@@ -115,22 +140,22 @@ ONE, TWO = (
 )
 
 
-def measure(way: Way, data: pathlib.Path, scratch: pathlib.Path) -> Cost:
+def measure(way: Way, task: Task, data: pathlib.Path, scratch: pathlib.Path) -> Cost:
     """One run in a new process."""
     output = scratch / "out"
     output.mkdir(parents=True)
     try:
         with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-            return pool.submit(_timed, way, data, output).result()
+            return pool.submit(_timed, way, task, data, output).result()
     finally:
         shutil.rmtree(output)
 
 
-def _timed(way: Way, data: pathlib.Path, output: pathlib.Path) -> Cost:
+def _timed(way: Way, task: Task, data: pathlib.Path, output: pathlib.Path) -> Cost:
     for name in way.imports:
         importlib.import_module(name)
     started, cpu = time.perf_counter(), _cpu()
-    way.run(data, output)
+    way.run(task, data, output)
     seconds, cpu = time.perf_counter() - started, _cpu() - cpu
     return Cost(seconds, cpu, max(peak_memory(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10))
 
@@ -140,79 +165,105 @@ def _cpu() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def compare(ways: list[Way], data: pathlib.Path, scratch: pathlib.Path, rounds: int) -> dict[str, Cost]:
+def compare(ways: list[Way], task: Task, data: pathlib.Path, scratch: pathlib.Path, rounds: int) -> dict[str, Cost]:
     """The cost of each way, the least of `rounds`: they take turns, so that what else runs slows all alike."""
     costs: dict[str, list[Cost]] = {way.title: [] for way in ways}
     for _ in range(rounds):
         for way in ways:
-            costs[way.title].append(measure(way, data, scratch))
+            costs[way.title].append(measure(way, task, data, scratch))
     return {
         title: Cost(min(c.seconds for c in each), min(c.cpu for c in each), max(c.memory for c in each))
         for title, each in costs.items()
     }
 
 
-def repeated(data: pathlib.Path, scratch: pathlib.Path, copies: int) -> pathlib.Path:
-    """Data of one file, under other ids in each of as many files; only the columns that are read, to save room."""
-    large = scratch / "large"
-    (large / "train_landmarks").mkdir(parents=True)
-    table = pq.read_table(data / "train_landmarks", columns=[TASK.layout.id, TASK.layout.frame, *TASK.layout.values])
-    entries = metadata.read(data, TASK.metadata).entries.values()
-    with (large / TASK.metadata.file).open("w", encoding="utf-8", newline="") as file:
+def repeated(task: Task, data: pathlib.Path, scratch: pathlib.Path, copies: int) -> pathlib.Path:
+    """Every file so many times, its clips under other ids.
+
+    Wide files have only the columns that are read, to save room; files of one clip, named after it, are links.
+    """
+    large, layout = scratch / "large", task.layout
+    by_path = metadata.read(data, task.metadata).by_path
+    large.mkdir()
+    with (large / task.metadata.file).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(TASK.metadata.names)
+        writer.writerow(task.metadata.names)
         for copy in range(copies):
-            name = f"train_landmarks/{copy}.parquet"
-            ids = table[TASK.layout.id].to_numpy() + copy * _NEXT_IDS
-            pq.write_table(table.set_column(0, TASK.layout.id, pa.array(ids)), large / name, row_group_size=4096)
-            writer.writerows((name, each.sequence_id + copy * _NEXT_IDS, each.signer, each.label) for each in entries)
+            for path, entries in by_path.items():
+                ids = [entry.sequence_id + copy * _NEXT_IDS for entry in entries]
+                source, name = data / path, f"{copy}/{pathlib.PurePath(path).parent}/{ids[0]}.parquet"
+                (large / name).parent.mkdir(parents=True, exist_ok=True)
+                if isinstance(layout, WideParquet):
+                    table = pq.read_table(source, columns=[layout.id, layout.frame, *layout.values])
+                    others = pa.array(table[layout.id].to_numpy() + copy * _NEXT_IDS)
+                    pq.write_table(table.set_column(0, layout.id, others), large / name, row_group_size=4096)
+                else:
+                    os.link(source, large / name)
+                writer.writerows((name, i, each.signer, each.label) for i, each in zip(ids, entries, strict=True))
     return large
 
 
-def show(title: str, costs: dict[str, Cost], base: str, out: Console) -> None:
-    table = Table("", "seconds", "CPU seconds", "ratio", "memory", title=title, title_justify="left")
-    for name, cost in costs.items():
-        ratio = cost.seconds / costs[base].seconds
-        table.add_row(name, f"{cost.seconds:.2f}", f"{cost.cpu:.2f}", f"{ratio:.2f}", f"{cost.memory / 1e6:.0f} MB")
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """A table: the cost of each way on so many clips; `base` is the way that ratios are to."""
+
+    clips: int
+    base: str
+    costs: dict[str, Cost]
+
+
+def show(title: str, compared: Compared, out: Console) -> None:
+    headings = ("seconds", "CPU seconds", "clips a second", "ratio", "memory")
+    table = Table("", *headings, title=title, title_justify="left")
+    for name, cost in compared.costs.items():
+        ratio, rate = cost.seconds / compared.costs[compared.base].seconds, compared.clips / cost.seconds
+        memory = f"{cost.memory / 1e6:.0f} MB"
+        table.add_row(name, f"{cost.seconds:.2f}", f"{cost.cpu:.2f}", f"{rate:.1f}", f"{ratio:.2f}", memory)
     out.print(table)
 
 
 def main() -> None:
     parser = arguments.Parser(__doc__)
     parser.add_argument("--output", type=arguments.path, required=True, help="directory for the report and the input")
+    parser.add_argument("--task", default=tasks.DEFAULT, metavar="NAME", help="whose layout the input has")
     parser.add_argument("--clips", type=arguments.positive, default=1000, help="of the input")
     parser.add_argument("--rounds", type=arguments.positive, default=ROUNDS, help="how often each way is timed")
     args = parser.parse_args()
     output, clips, rounds = args.output, args.clips, args.rounds
-    tables: dict[str, tuple[str, dict[str, Cost]]] = {}
+    in_files = isinstance(tasks.named(args.task).layout, WideParquet)  # many clips a file
+    options = samples.options(args.task)
+    tables: dict[str, Compared] = {}
 
-    def sample(name: str, count: int, files: int) -> pathlib.Path:
-        signers = min(12, count)
-        synthesize.synthesize(output / name, clips=count, signers=signers, files=files, spoiled_share=0.0)
+    def sample(name: str, count: int, files: int = 1) -> pathlib.Path:
+        most: dict[str, Any] = {"signers": min(12, count), "files": files, "signs": min(25, count)}
+        chosen = {option: value for option, value in most.items() if option in options}
+        synthesize.synthesize(output / name, task=args.task, clips=count, spoiled_share=0.0, **chosen)
         return output / name
 
-    one = sample("one-file", clips, 1)
+    first = sample("sample", clips)
+    entries = metadata.read(first, tasks.named(args.task).metadata).entries.values()
+    task = tasks.named(args.task).of_data(first, (entry.label for entry in entries))
     with tempfile.TemporaryDirectory(dir=output) as name:
         scratch = pathlib.Path(name)
-        ways = [FLOOR, NOTEBOOK, OURS]
-        tables[f"{clips:,} clips, one file, one process"] = (FLOOR.title, compare(ways, one, scratch, rounds))
-        start = measure(ONE, sample("one-clip", 1, 1), scratch)
-        tables["the whole job on one clip: Beam's start-up"] = (ONE.title, {ONE.title: start})
-        for files in (1, 2, 4, 8):
-            data = one if files == 1 else sample(f"{files}-files", clips, files)
-            title = f"{clips:,} clips, files: {files}"
-            tables[title] = (ONE.title, compare([ONE, TWO], data, scratch, rounds))
-        large = repeated(one, scratch, MANY)
-        title = f"{MANY * clips:,} clips, files: {MANY}, only the columns that are read"
-        tables[title] = (ONE.title, compare([ONE, TWO], large, scratch, 1))
-        shutil.rmtree(large)
-        small = sample("a-file-each", clips, clips)
-        tables[f"{clips:,} clips, a file each"] = (ONE.title, compare([ONE, TWO], small, scratch, 1))
+
+        def add(title: str, ways: list[Way], data: pathlib.Path, count: int, rounds: int) -> None:
+            tables[title] = Compared(count, ways[0].title, compare(ways, task, data, scratch, rounds))
+
+        one_process = [FLOOR, NOTEBOOK, OURS]
+        add("the whole job on two clips: Beam's start-up", [ONE], sample("two-clips", 2), 2, 1)
+        if in_files:
+            add(f"{clips:,} clips, one file, one process", one_process, first, clips, rounds)
+            for files in (1, 2, 4, 8):
+                data = first if files == 1 else sample(f"{files}-files", clips, files)
+                add(f"{clips:,} clips, files: {files}", [ONE, TWO], data, clips, rounds)
+            add(f"{clips:,} clips, a file each", [ONE, TWO], sample("a-file-each", clips, clips), clips, 1)
+        large, count = repeated(task, first, scratch, MANY), MANY * clips
+        title = f"{count:,} clips, " + (f"files: {MANY}, only the columns that are read" if in_files else "a file each")
+        add(title, [ONE, TWO] if in_files else [*one_process, ONE, TWO], large, count, 1)
     out = Console(width=110)
-    for title, (base, costs) in tables.items():
-        show(title, costs, base, out)
-    report = {title: {name: dataclasses.asdict(c) for name, c in costs.items()} for title, (_, costs) in tables.items()}
-    directories.write_json(output / "report.json", report)
+    for title, compared in tables.items():
+        show(title, compared, out)
+    directories.write_json(output / "report.json", {title: dataclasses.asdict(each) for title, each in tables.items()})
 
 
 if __name__ == "__main__":

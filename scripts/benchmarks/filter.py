@@ -4,9 +4,10 @@
     python -m scripts.benchmarks.filter --truth TRUTH --json out/filter.json SCORES SCORES ...
 
 Each of SCORES is a directory of training.score, all of the same dataset; TRUTH is a CSV file (sequence_id, kind) of
-the spoiled clips. Judged are those that a filter judges: all but the test split. "caught, at most 1 % lost" is the
-share of spoiled clips below the highest threshold that at most 1 % of the good ones are below; "order" the
-probability that a spoiled clip scores lower than a good one; "chosen" the threshold that pipeline.filter takes.
+the spoiled clips. Judged are those that a filter judges, all but the test split, and by what it judges: the probability
+of the label where that is known, or the score. "caught, at most 1 % lost" is the share of spoiled clips below the
+highest threshold that at most 1 % of the good ones are below; "order" the probability that a spoiled clip scores lower
+than a good one; "chosen" the threshold that pipeline.filter takes.
 """
 
 from typing import Any
@@ -19,7 +20,7 @@ from pipeline.common import directories, errors
 from pipeline.common.arguments import Parser, path
 from pipeline.common.errors import UserError
 from pipeline.dataset.splits import TEST, TRAIN
-from pipeline.filter import choose_threshold
+from pipeline.filter import threshold_for
 from pipeline.scores import analysis, display, score_table
 from pipeline.scores.score_table import Row
 from pipeline.scores.truth import read_truth
@@ -37,7 +38,8 @@ def measure(rows: dict[int, Row], truth: dict[int, str]) -> dict[str, Any]:
     judged = {i: row for i, row in rows.items() if row.split != TEST}
     kinds = sorted({truth[i] for i in judged if i in truth})
     scores = {
-        kind: np.sort([row.score for i, row in judged.items() if truth.get(i, GOOD) == kind]) for kind in [GOOD, *kinds]
+        kind: np.sort([row.quality for i, row in judged.items() if truth.get(i, GOOD) == kind])
+        for kind in [GOOD, *kinds]
     }
     if not kinds or not len(scores[GOOD]):
         raise UserError("of the clips to judge, none is spoiled, or all are: the truth belongs to other data")
@@ -58,7 +60,7 @@ def measure(rows: dict[int, Row], truth: dict[int, str]) -> dict[str, Any]:
         # Of a pair with equal scores, half. As the area below the receiver operating characteristic.
         "order": float(1 - (below + not_above).mean() / (2 * len(good))),
         "at_loss": {str(loss): at(float(good[int(loss * len(good))])) for loss in LOSSES},
-        "chosen": at(choose_threshold(row.score for row in judged.values() if row.split == TRAIN)),
+        "chosen": at(threshold_for([row for row in judged.values() if row.split == TRAIN])),
     }
 
 

@@ -1,6 +1,6 @@
 """The published way to feed the network, for `scripts.benchmarks.training`: all of it for each example, in `tf.data`.
 
-Augmentation, resizing to the frame budget, features and standardisation of one clip after the other, padded to the
+Augmentation, resizing to the frame budget, features and standardization of one clip after the other, padded to the
 frame budget. Written anew from the description of the published solution; its known faults (gaps that spread, a scale
 that is taken back) are left in, as they cost time.
 """
@@ -75,7 +75,7 @@ def spatial_mask(x):
 
 
 def as_features(x, max_frames: int, mean: np.ndarray, std: np.ndarray):
-    """(T, 600) standardised: centred on the lip, scaled, with steps; resized after the steps were taken."""
+    """(T, 600) standardized: centred on the lip, scaled, with steps; resized after the steps were taken."""
     lip = x[:, POINTS.centre]
     centre = nan_mean(lip, axis=0)
     x = x - tf.where(tf.math.is_nan(centre), 0.5, centre)

@@ -63,8 +63,11 @@ COMMANDS = {
     ),
     "submit": ("inference.submit --model model --data data --output o", f"{OF_MODEL} {OF_DATA}"),
     "recognize": ("inference.recognize data/train_landmarks --model export", "export/*"),
-    "recognize files": ("inference.recognize data/train_landmarks --model export", "data/train_landmarks/*"),
-    "run pipeline": ("scripts.run_pipeline --data data --output o --truth truth.csv", "data/train.csv truth.csv"),
+    "recognize files": ("inference.recognize data/train_landmarks --model export", "export/* data/train_landmarks/*"),
+    "run pipeline": (
+        "scripts.run_pipeline --data data --output o --truth truth.csv",
+        f"data/train.csv truth.csv {MAP}",
+    ),
 }
 # Which read of a record file more than its size, to its end.
 READ_WHOLE = {"train": ("filter", "verify", "train", "score"), "test": ("filter", "verify", "score", "evaluate")}
@@ -190,9 +193,9 @@ NONE = {
     ("dataset/manifest.json", "a link to nowhere"): ("convert again",),
     ("run/manifest.json", "gone"): ("train again",),
     ("run/manifest.json", "a link to nowhere"): ("train again",),
-    (MAP, "gone"): ("convert", "convert again", "import"),
-    (MAP, "a link to nowhere"): ("convert", "convert again", "import"),
-    (MAP, ANOTHER): ("convert", "convert again", "import"),  # it is the same
+    (MAP, "gone"): ("convert", "convert again", "import", "run pipeline"),
+    (MAP, "a link to nowhere"): ("convert", "convert again", "import", "run pipeline"),
+    (MAP, ANOTHER): ("convert", "convert again", "import", "run pipeline"),  # it is the same
     # Only the directory's other files tell that it is not its own.
     ("budget/manifest.json", ANOTHER): ("inspect budget",),
     ("model/manifest.json", ANOTHER): ("inspect model",),

@@ -10,16 +10,6 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def toy_model(toy_run, toy_dataset, command, made_once) -> pathlib.Path:
-    """Directory of the exported toy run. Shared: read it, do not change it."""
-    from inference import export
-
-    return made_once(
-        "toy-model", lambda folder: command(export, "--run", toy_run, "--dataset", toy_dataset, "--output", folder)
-    )
-
-
-@pytest.fixture(scope="session")
 def trained(toy_run):
     """The toy run's `training.network.model.Model`."""
     from inference.tflite import conversion

@@ -11,15 +11,18 @@ import pytest
 
 from inference import recognize
 from inference.recognizer import Recognizer
-from pipeline.dataset import wide
+from pipeline.dataset import readers, takes, wide
 from pipeline.tasks.fingerspelling import COLUMNS, Fingerspelling
 
 ROOT = pathlib.Path(__file__).parents[2]
+JSON_KEYS = ["file", "sequence_id", "take", "prediction", "confidence", "milliseconds"]
 
 
-def lines(text):
-    """(id, label, confidence) of each line; each ends with a time."""
+def lines(text, *files):
+    """(id, label, confidence) of each line; each ends with a time, and begins with its file where there are several."""
     found = [line.split("\t") for line in text.splitlines()]
+    if files:
+        assert {line.pop(0) for line in found} == set(map(str, files))
     assert all(re.fullmatch(r"\d+\.\d ms", time) for _, _, _, time in found)
     return [(int(sequence_id), label, float(confidence)) for sequence_id, label, confidence, _ in found]
 
@@ -36,7 +39,7 @@ def test_a_file_and_a_folder(toy_model, toy_data, command, capsys):
     command(recognize, first, "--model", toy_model)
     assert lines(capsys.readouterr().out) == expected(toy_model, first)
     command(recognize, toy_data / "train_landmarks", "--model", toy_model, "--threads", 2)
-    found = lines(capsys.readouterr().out)
+    found = lines(capsys.readouterr().out, first, second)
     assert found == expected(toy_model, first, second)
     assert {sequence_id for sequence_id, *_ in found} == set(range(100, 136))
 
@@ -45,7 +48,8 @@ def test_json(toy_model, toy_data, command, capsys):
     file = toy_data / "train_landmarks/1.parquet"
     command(recognize, file, "--model", toy_model, "--json")
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert all(each.keys() == {"sequence_id", "prediction", "confidence", "milliseconds"} for each in found)
+    assert all(list(each) == JSON_KEYS for each in found)
+    assert {(each["file"], each["take"]) for each in found} == {(str(file), 1)}
     assert all(each["milliseconds"] > 0 for each in found)
     said = [(each["sequence_id"], each["prediction"], each["confidence"]) for each in found]
     assert said == expected(toy_model, file, digits=4)
@@ -56,12 +60,12 @@ def test_each_line_comes_as_soon_as_it_is_known(toy_model, toy_data, command, mo
     events = []
     runs = list(wide.read_runs(toy_data / "train_landmarks/1.parquet", Fingerspelling()))
 
-    def read_runs(*_):
+    def read_takes(*_):
         for each in runs[:3]:
             events.append("read")
-            yield each
+            yield takes.Take(*each)
 
-    monkeypatch.setattr(wide, "read_runs", read_runs)
+    monkeypatch.setattr(readers, "read_takes", read_takes)
     monkeypatch.setattr("builtins.print", lambda *_, flush: events.append("said" if flush else "kept back"))
     command(recognize, toy_data / "train_landmarks/1.parquet", "--model", toy_model)
     assert events == ["read", "said"] * 3

@@ -1,10 +1,12 @@
 """Mistakes people make with `python -m pipeline.convert` alone."""
 
+import shutil
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import convert
+from pipeline import convert, synthesize
 from pipeline.dataset.dataset import Dataset
 
 HEADER = "path,file_id,sequence_id,participant_id,phrase\n"
@@ -68,6 +70,51 @@ MISTAKES = {
 @pytest.mark.parametrize("name", MISTAKES)
 def test_mistakes(refused, name):
     refused("pipeline.convert", *MISTAKES[name])
+
+
+SIGNS, SIGN_MAP = "signs/train.csv", "signs/sign_to_prediction_index_map.json"
+LONG = "--data signs --task isolated-signs --output o --test-signers 2 --workers 1"
+CLIP = "signs/train_landmark_files/1/ID.parquet"
+# Of a folder with a clip in each file, a row for each point of a frame; ID is the clip of its file.
+MISTAKES_LONG = {
+    "a map with a gap": (
+        ("holds", SIGN_MAP, '{"sign_0": 0, "sign_1": 2}'),
+        LONG,
+        f"{SIGN_MAP}: expected the indices 0",
+    ),
+    "a map that is a list": (("holds", SIGN_MAP, '["sign_0"]'), LONG, f"{SIGN_MAP}: expected an object"),
+    "a map cut short": (("cut", SIGN_MAP), LONG, f"cannot read {SIGN_MAP}...download it again"),
+    "a map of other signs": (("holds", SIGN_MAP, '{"wave": 0}'), LONG, "no clip to train on...6 unknown_class"),
+    "a file that is missing": (("removed", CLIP), LONG, "signs lacks train_landmark_files/1/ID.parquet...download"),
+    "a file cut short": (("cut", CLIP), LONG, f"cannot read {CLIP}...Download it again...{REST}"),
+    "a file of clips, a row a frame": (
+        ("is_copy_of", CLIP, "../../../data/train_landmarks/1.parquet"),
+        LONG,
+        f"{CLIP} lacks the columns type, landmark_index, x and 2 more...{REST}",
+    ),
+    "a clip, a row a landmark, among files of clips": (
+        ("is_copy_of", FILE, "../../signs/train_landmark_files/1/ID.parquet"),
+        GOOD,
+        f"{FILE} lacks the columns sequence_id, x_face_0",
+    ),
+    "phrases in place of signs": (("replaced", SIGNS, ",sign\n", ",phrase\n"), LONG, f"{SIGNS} lacks the column sign"),
+}
+
+
+@pytest.fixture
+def signs(place, made_once):
+    """The folder `signs` beside the others; returns the id of a clip of its first signer."""
+    made = made_once(
+        "toy-signs", lambda folder: synthesize.synthesize(folder, task="isolated-signs", clips=6, signers=3, signs=2)
+    )
+    shutil.copytree(made, place / "signs")
+    return next((place / "signs/train_landmark_files/1").iterdir()).stem
+
+
+@pytest.mark.parametrize("name", MISTAKES_LONG)
+def test_mistakes_with_a_clip_a_file(refused, signs, name):
+    spoiled, words, said = MISTAKES_LONG[name]
+    refused("pipeline.convert", tuple(word.replace("ID", signs) for word in spoiled), words, said.replace("ID", signs))
 
 
 def test_a_damaged_record_file_is_made_again_as_its_message_says(place, command):

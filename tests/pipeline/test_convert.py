@@ -212,7 +212,7 @@ def test_going_on_makes_only_what_is_missing(kaggle_data, tmp_path):
     (output / "manifest.json").unlink()
     (output / "reports/00001-of-00003.json").unlink()
     next((output / "shards").glob("train-00001*")).write_bytes(b"half")
-    (output / "shards/.train-00001-of-00003.tfrecord.gz.123.tmp").write_bytes(b"left by a killed process")
+    (output / "shards/.train-00001-of-00003.tfrecord.gz.12345678.tmp").write_bytes(b"left by a killed process")
     before = {path.name: path.stat().st_mtime_ns for path in (output / "shards").iterdir()}
     again = run(data, output)
     assert files(output) == expected
@@ -328,6 +328,25 @@ def test_infinite_values_are_counted_and_missing(kaggle_data, recording, convert
     (clip,) = found.read("train")
     assert np.isnan(clip.landmarks[1, 3]).all()
     assert found.manifest["infinite_values"] == 2
+
+
+@pytest.mark.parametrize("odd", [9, 10, 11])
+def test_what_looks_wrong_in_one_file_of_two(kaggle_data, recording, converted, capsys, odd):
+    """Of a file of nine clips it is not said: of a few clips one may well be odd."""
+    random = np.random.default_rng(0)
+    scales = [1] * 12 + [1000] * odd
+    recordings = [
+        recording(
+            i, f"word {i}", i % 3, f"train_landmarks/{scale}.parquet", landmarks=scale * random.random((4, 100, 2))
+        )
+        for i, scale in enumerate(scales)
+    ]
+    data = kaggle_data(recordings)
+    found = converted(data, "--test-signers", 2)
+    said = "in 1 of 2 shards, such as that of train_landmarks/1000.parquet, coordinates are probably pixels"
+    assert len(found.manifest["complaints"]) == (odd >= 10)
+    assert all(complaint.startswith(said) for complaint in found.manifest["complaints"])
+    assert capsys.readouterr().err.count(f"{data}: {said}") == (odd >= 10)
 
 
 @pytest.mark.parametrize(

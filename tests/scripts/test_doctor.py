@@ -1,6 +1,7 @@
 """What scripts/doctor says, about machines and folders that are fine and that are not."""
 
 import collections
+import dataclasses
 import importlib.util
 import os
 import pathlib
@@ -63,6 +64,13 @@ def test_a_good_folder_and_how_long_a_run_takes(doctor, kaggle_data):
     # Three of four signers train, some 40 frames an epoch, 8 and 12 epochs, a millisecond each.
     assert "training takes about" in said(lines, "ok", "run")
     assert lines[-1].endswith(f"scripts/run_pipeline --data {data} --output {machine.sys.argv[2]}")
+
+
+def test_landmarks_that_look_wrong(doctor, kaggle_data, example_recordings):
+    recordings = [dataclasses.replace(each, landmarks=1000 * each.array()) for each in example_recordings]
+    status, lines = doctor("--data", kaggle_data(recordings))
+    assert status == 0
+    assert said(lines, "warn", "data").startswith("the first 12 clips: coordinates are probably pixels")
 
 
 def test_real_steps_are_timed(kaggle_data, monkeypatch, doctor):

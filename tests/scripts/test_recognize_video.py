@@ -53,7 +53,9 @@ def test_prints_a_line_a_video(called, command, capsys):
 def test_json(called, command, capsys):
     command(recognize_video, "--camera", 0, "--seconds", 3, "--model", "model", "--json", "--output", "kept")
     first = json.loads(capsys.readouterr().out.splitlines()[0])
-    assert first == {"file": "a.mp4", "prediction": "6 frames", "confidence": 0.5, "milliseconds": 1.25}
+    sequence_id = videos.Video(pathlib.Path("a.mp4")).sequence_id
+    read = {"prediction": "6 frames", "confidence": 0.5, "milliseconds": 1.25}
+    assert first == {"file": "a.mp4", "sequence_id": sequence_id, "take": 1, **read}
     assert called[:2] == ["--output", "kept"]
     assert called[-4:] == ["--camera", "0", "--seconds", "3.0"]
     assert len(recordings.read(pathlib.Path("kept"))) == 2

@@ -22,7 +22,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 # seconds after it began to write the first.
 SERVER = """
 import io, json, os, pathlib, signal, sys, threading
-import training.data.augment, training.network.layers, training.trainer
+import training.data.augment, training.network.encoders.published, training.trainer
 from pipeline.common import errors
 from training import checkpoint, train
 
@@ -50,7 +50,7 @@ def save(*arguments):
 
 original_open, original_save = pathlib.Path.open, checkpoint.save
 if sys.argv[1] == "light":  # traced in a few seconds
-    training.network.layers.KERNELS = ()
+    training.network.encoders.published.KERNELS = ()
     training.data.augment.augment = lambda landmarks, points, config, random: landmarks
 for line in sys.stdin:
     task = json.loads(line)

@@ -194,7 +194,7 @@ def fits_at_once(trainer, monkeypatch, during=lambda steps: None):
 @pytest.fixture
 def light(monkeypatch):
     """A network without convolution units, and no augmentation but resampling: made in a third of the time."""
-    monkeypatch.setattr("training.network.layers.KERNELS", ())
+    monkeypatch.setattr("training.network.encoders.published.KERNELS", ())
     monkeypatch.setattr("training.data.augment.augment", lambda landmarks, points, config, random: landmarks)
 
 
@@ -226,7 +226,7 @@ def test_restored_at_every_step_it_ends_the_same(dataset, tmp_path, monkeypatch,
 
     In float16, whose optimizer scales the loss, at one.
     """
-    monkeypatch.setattr("training.network.layers.KERNELS", (3,))  # a convolution unit of three: made sooner
+    monkeypatch.setattr("training.network.encoders.published.KERNELS", (3,))  # a convolution unit of three: made sooner
     late = {"dropout": 0.5, "dropout_epoch": 1}
     config = changed(head=late, optimizer={"epochs": 2, "ema": 0.7, "warmup_epochs": 1.0, "batch_size": 3})
     config = dataclasses.replace(config, precision=precision)

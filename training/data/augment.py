@@ -1,6 +1,6 @@
 """Augmentation of one clip's landmarks, and gap-aware resampling in time. numpy, on the host.
 
-Everything here acts on raw landmarks (T, P, 2), before the features' per-clip normalisation, and each augmentation
+Everything here acts on raw landmarks (T, P, 2), before the features' per-clip normalization, and each augmentation
 is one that survives it (scaling a whole clip, for one, would not). NaN marks missing values and stays missing.
 
 Nothing changes its argument. numpy is slow where the last axis has few elements: so a point is one complex number
@@ -39,6 +39,10 @@ def augment(
         (config.drop_pose_probability, True, lambda x: _without(x, points.indices("right_pose", "left_pose"))),
         (config.time_mask_probability, True, lambda x: time_mask(x, config, random)),
         (config.spatial_mask_probability, points.axes == "xy", lambda x: spatial_mask(x, config, random)),
+        (config.turn_probability, bool(points.rotations), lambda x: turn(x, points, config, random)),
+        (config.channel_scale_probability, points.axes == "v", lambda x: scale_channels(x, config, random)),
+        (config.noise_probability, points.axes == "v", lambda x: add_noise(x, config, random)),
+        (config.channel_mask_probability, points.axes == "v", lambda x: _without(x, random.integers(x.shape[1]))),
     ):
         if random.random() < probability and possible:
             x = change(x)
@@ -82,7 +86,7 @@ def affine(landmarks_TxPx2: np.ndarray, points: Points, config: cfg.Augment, ran
     """Rotates and shears about the image's middle, and shifts; the hands are scaled and shifted once more.
 
     The rotation is rigid in an image of the assumed aspect ratio (jittered by 10 %). Of a map of the whole image, the
-    features' normalisation takes back any scale, and the shift where a face is seen. So the published scale and shift
+    features' normalization takes back any scale, and the shift where a face is seen. So the published scale and shift
     act on the hands, against face and body, as if they were nearer or elsewhere.
     """
     angle, shear, jitter, shift_x, shift_y, hand_x, hand_y, hand_scale = random.uniform(-1, 1, 8)
@@ -149,6 +153,36 @@ def spatial_mask(landmarks_TxPx2: np.ndarray, config: cfg.Augment, random: np.ra
     masked = landmarks_TxPx2.copy()
     _as_complex(masked)[inside_TxP] = _MISSING
     return masked
+
+
+def turn(values_TxPx1: np.ndarray, points: Points, config: cfg.Augment, random: np.random.Generator) -> np.ndarray:
+    """Turns all three-axis sensors alike, about an axis drawn at random: as one wears a bracelet otherwise."""
+    axis = random.normal(size=3)
+    x, y, z = axis / np.linalg.norm(axis)
+    angle = math.radians(config.turn_degrees) * random.uniform(-1, 1)
+    # Rodrigues' formula.
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    rotation_3x3 = np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * cross @ cross
+    turned = values_TxPx1.copy()
+    for axes in points.rotations:
+        turned[:, list(axes), 0] = values_TxPx1[:, list(axes), 0] @ rotation_3x3.T.astype(np.float32)
+    return turned
+
+
+def scale_channels(values_TxPx1: np.ndarray, config: cfg.Augment, random: np.random.Generator) -> np.ndarray:
+    """Multiplies each channel by a factor of its own, the same in all frames."""
+    factors_Px1 = 1 + config.channel_scale * random.uniform(-1, 1, (values_TxPx1.shape[1], 1))
+    return values_TxPx1 * factors_Px1.astype(np.float32)
+
+
+def add_noise(values_TxPx1: np.ndarray, config: cfg.Augment, random: np.random.Generator) -> np.ndarray:
+    """Adds normal noise, relative to what each channel varies in the clip; a constant one stays constant."""
+    seen = np.isfinite(values_TxPx1)
+    count_Px1 = np.maximum(seen.sum(axis=0), 1)
+    mean_Px1 = np.where(seen, values_TxPx1, 0).sum(axis=0) / count_Px1
+    deviation_Px1 = np.sqrt(np.where(seen, np.square(values_TxPx1 - mean_Px1), 0).sum(axis=0) / count_Px1)
+    noise = random.standard_normal(values_TxPx1.shape, np.float32) * np.float32(config.noise)
+    return values_TxPx1 + noise * np.float32(deviation_Px1)
 
 
 def _without(landmarks_TxPx2: np.ndarray, points) -> np.ndarray:

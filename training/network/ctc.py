@@ -15,7 +15,7 @@ def ctc_loss(*, labels_BxL, label_lengths_B, logits_BxTxV, num_frames_B, blank: 
     Args:
       labels_BxL: int32 character indices; entries from the label's length on are ignored.
       label_lengths_B: int32, 0 for an empty label.
-      logits_BxTxV: unnormalised, any float type; computed with in float32.
+      logits_BxTxV: unnormalized, any float type; computed with in float32.
       num_frames_B: int32; later frames are padding.
       blank: the class that stands for nothing.
       sparse: use TensorFlow's sparse-label kernel, about 20 times as fast as a dense one on a CPU, but neither for XLA

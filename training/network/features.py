@@ -1,4 +1,4 @@
-"""The network's input: standardised features of landmarks, those of `pipeline.dataset.features`, inside the model.
+"""The network's input: standardized features of landmarks, those of `pipeline.dataset.features`, inside the model.
 
 Shapes: B clips, T frames, P points, D dimensions of a point, F features.
 """
@@ -15,7 +15,7 @@ from training.network.layers import frame_axes, frame_numbers
 
 
 class Features(keras.layers.Layer):
-    """Landmarks (B, T, P, D), NaN for missing, and mask (B, T) to standardised features (B, T, F), 0 for missing.
+    """Landmarks (B, T, P, D), NaN for missing, and mask (B, T) to standardized features (B, T, F), 0 for missing.
 
     The first are those of `pipeline.dataset.features`; their `mean` and `std` come from the training split. With
     `hand_shape`, a clip that shows more of the left hand is mirrored first, so that left- and right-handed signers look
@@ -46,12 +46,12 @@ class Features(keras.layers.Layer):
         position = ops.where(mask[:, :, None, None], landmarks_BxTxPxD, float("nan"))
         if self.hand_shape:
             position = _right_handed(position, self.points)
-        normalised = position
+        normalized = position
         if self.points.centre is not None:
             centre_Bx1x1xD = _mean_of_seen(position[:, :, self.points.centre, None], default=DEFAULT_CENTRE)
-            normalised = _divided_by_rms(position - centre_Bx1x1xD)
-        steps = [_step(normalised, mask, frames) for frames in (1, 2)]
-        values = _per_frame(ops.concatenate([normalised, *steps], axis=-1), self._num_features)
+            normalized = _divided_by_rms(position - centre_Bx1x1xD)
+        steps = [_step(normalized, mask, frames) for frames in (1, 2)]
+        values = _per_frame(ops.concatenate([normalized, *steps], axis=-1), self._num_features)
         parts = [(values - self.mean) / self.std]
         if self.hand_shape:
             shape = _divided_by_rms(position[:, :, self._hand] - position[:, :, self._hand.start, None])

@@ -1,4 +1,4 @@
-"""The published encoder and its layers, for every Keras backend.
+"""The layers of encoders, for every Keras backend: those of the published one, which others may use.
 
 Shapes: B clips, T frames, D channels, H heads. `mask` (B, T) is true where a frame belongs to the clip and
 false in the padding at its end; every layer that mixes frames, or takes statistics over them, leaves the padding out.
@@ -8,15 +8,9 @@ depends on a computed number, XNNPACK (LiteRT's usual kernels) may answer wrongl
 length. Hence `frame_axes`, `frame_numbers` and `Dense`.
 """
 
-from typing import TYPE_CHECKING
-
 import keras
 from keras import ops
 
-if TYPE_CHECKING:
-    from training.network.encoders.published import Published
-
-KERNELS = (11, 7, 3)
 BATCH_NORM_MOMENTUM = 0.95
 BATCH_NORM_EPSILON = 1e-3
 LAYER_NORM_EPSILON = 1e-6
@@ -198,54 +192,3 @@ class TransformerUnit(MaskedLayer):
         x_BxTxD = x_BxTxD + self.attention_branch_dropout(y, training=training)
         y = self.project(self.expand(self.feed_forward_norm(x_BxTxD)))
         return x_BxTxD + self.feed_forward_branch_dropout(y, training=training)
-
-
-class PublishedEncoder(MaskedLayer):
-    """Features (B, T, F) and mask (B, T) to hidden values (B, T, D) and the mask, as published.
-
-    A stem, then blocks of three convolution units and one transformer unit. Positions are added after the first three
-    convolution units.
-    """
-
-    def __init__(self, settings: "Published", **kwargs):
-        super().__init__(**kwargs)
-        self.width = width = settings.width
-        self.stem = Dense(width, use_bias=False, name="stem")
-        self.stem_norm = BatchNorm(name="stem_norm")
-        self.blocks = [
-            (
-                [
-                    ConvolutionUnit(
-                        width, kernel, settings.expansion, settings.dropout, name=f"convolution_{b}_{kernel}"
-                    )
-                    for kernel in KERNELS
-                ],
-                TransformerUnit(
-                    width,
-                    settings.heads,
-                    settings.expansion,
-                    settings.dropout,
-                    settings.attention_dropout,
-                    name=f"transformer_{b}",
-                ),
-            )
-            for b in range(settings.blocks)
-        ]
-
-    def build(self, features_shape):
-        self.stem.build(features_shape)
-        hidden = (*features_shape[:-1], self.width)
-        self.stem_norm.build(hidden)
-        for convolutions, transformer in self.blocks:
-            for unit in (*convolutions, transformer):
-                unit.build(hidden)
-
-    def call(self, features_BxTxF, mask, training=False):
-        x = self.stem_norm(self.stem(features_BxTxF), training=training, mask=mask)
-        for index, (convolutions, transformer) in enumerate(self.blocks):
-            for unit in convolutions:
-                x = unit(x, mask=mask, training=training)
-            if index == 0:
-                x = x + ops.cast(sinusoidal_positions(frame_numbers(mask), x.shape[-1]), x.dtype)
-            x = transformer(x, mask=mask, training=training)
-        return x, mask

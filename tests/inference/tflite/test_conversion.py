@@ -287,7 +287,7 @@ def test_the_published_final_network_fits_the_competition(toy_dataset, tmp_path,
 
 @pytest.mark.parametrize("channels", [128, 1500])
 def test_filters_become_numbers_again(channels):
-    """Against the same filters, never quantised: off by at most half a step of int8."""
+    """Against the same filters, never quantized: off by at most half a step of int8."""
     import tensorflow as tf
 
     filters = tf.constant(np.random.default_rng(0).normal(size=(1, 11, channels, 1)).astype(np.float32))

@@ -17,24 +17,24 @@ def entry(label="hi"):
 @pytest.fixture
 def landmarks():
     """Of five frames: the right hand is seen in the last, the left one in the first three."""
-    landmarks = np.zeros((5, *POINTS.shape), np.float32)
+    landmarks = np.full((5, *POINTS.shape), 0.5, np.float32)
     landmarks[:4, POINTS.groups["right_hand"]] = np.nan
     landmarks[3:, POINTS.groups["left_hand"]] = np.nan
     return landmarks
 
 
 def test_a_clip_of_a_row_of_the_metadata(landmarks):
-    clip, infinite_values = examine(entry(), landmarks, TASK)
+    clip, symptoms = examine(entry(), landmarks, TASK)
     assert (clip.label, clip.sequence_id, clip.signer, clip.source, clip.num_frames) == ("hi", 3, 4, "train", 5)
     np.testing.assert_array_equal(clip.landmarks, landmarks)
-    assert infinite_values == 0
+    assert (symptoms.clips, symptoms.frames, symptoms.infinite_values) == (1, 5, 0)
 
 
 def test_infinite_values_become_missing_and_are_counted(landmarks):
     landmarks[1, 0] = np.inf, -np.inf
     before = landmarks.copy()
-    clip, infinite_values = examine(entry(), landmarks, TASK)
-    assert infinite_values == 2
+    clip, symptoms = examine(entry(), landmarks, TASK)
+    assert symptoms.infinite_values == 2
     assert clip.landmarks.dtype == np.float32
     before[1, 0] = np.nan
     np.testing.assert_array_equal(clip.landmarks, before)

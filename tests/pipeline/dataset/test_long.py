@@ -6,11 +6,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.common.errors import UserError
-from pipeline.dataset import long
+from pipeline.dataset import long, readers
 from pipeline.dataset.readers import reader
+from pipeline.tasks.body import PARTS
 from pipeline.tasks.faults import Fault
 from pipeline.tasks.fingerspelling import Fingerspelling
-from pipeline.tasks.isolated_signs import PARTS, IsolatedSigns
+from pipeline.tasks.isolated_signs import IsolatedSigns
 
 TASK = IsolatedSigns(("hello", "bye"))
 ROWS = [(part, i) for part, count in PARTS.items() for i in range(count)]
@@ -52,9 +53,9 @@ def test_points_are_those_of_the_task(tmp_path):
         part, _, number = name.rpartition("_")
         expected = values[:, ROWS.index((part, int(number))), :2].astype(np.float32)
         np.testing.assert_array_equal(found[:, point], expected)
-    ((name, same),) = long.read_runs(path, TASK)
-    assert name == 9
-    np.testing.assert_array_equal(same, found)
+    (take,) = readers.read_takes(path, TASK)
+    assert (take.sequence_id, take.number, take.remarks) == (9, 1, ())
+    np.testing.assert_array_equal(take.landmarks, found)
     ((_, whole),) = long.read_inputs(path, TASK, ())
     np.testing.assert_array_equal(whole, values.astype(np.float32))
     assert long.count_frames(path, TASK, [7]) == {7: 3}
@@ -71,10 +72,10 @@ def test_rows_in_any_order(tmp_path, step):
     np.testing.assert_array_equal(only(tmp_path / "b.parquet"), expected)
 
 
-def changed(columns, name, row, value):
+def changed(columns, name, row, value, kind=None):
     values = pa.array(columns[name]).to_pylist()
     values[row] = value
-    kind = pa.array(columns[name]).type
+    kind = kind or pa.array(columns[name]).type
     return columns | {name: pa.array(values, kind)}
 
 
@@ -84,14 +85,27 @@ def changed(columns, name, row, value):
         (lambda c: {k: v[:-1] for k, v in c.items()}, "not_whole_frames", "1628 rows, expected a multiple of 543"),
         (lambda c: {k: pa.array(v).slice(0, 0) for k, v in c.items()}, "no_landmarks", "no rows"),
         (lambda c: changed(c, "type", 5, "tail"), "wrong_points", "row 5 is of the type 'tail'"),
+        (lambda c: changed(c, "type", 5, None), "wrong_points", "row 5 is of the type None"),
         (lambda c: changed(c, "landmark_index", 5, 468), "wrong_points", "row 5: there is no point 468 of face"),
         (lambda c: changed(c, "landmark_index", 5, -1), "wrong_points", "row 5: there is no point -1 of face"),
+        (lambda c: changed(c, "landmark_index", 5, None), "wrong_points", "row 5: there is no point nan of face"),
+        (
+            lambda c: changed(c, "landmark_index", 5, 5.5, pa.float64()),
+            "wrong_points",
+            "row 5: there is no point 5.5 of face",
+        ),
         (
             lambda c: changed(c, "landmark_index", 5, 6),
             "wrong_points",
             "frame 186 does not have each of its 543 points",
         ),
         (lambda c: changed(c, "frame", 600, 186), "wrong_points", "does not have each of its 543 points once"),
+        (lambda c: changed(c, "frame", 600, None), "not_whole_frames", "a row has no frame number"),
+        (
+            lambda c: c | {"frame": pa.array(np.repeat([186, 187, 186], 543))},
+            "wrong_points",
+            "frame 186 does not have each of its 543 points once",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path, change, reason, detail):
@@ -102,7 +116,7 @@ def test_what_is_wrong_is_said(tmp_path, change, reason, detail):
     assert found.reason == reason
     assert detail in found.detail
     with pytest.raises(UserError, match=rf"a\.parquet: .*\({reason}\)"):
-        list(long.read_runs(path, TASK))
+        list(long.read_inputs(path, TASK, ()))
 
 
 def test_two_clips_of_one_file(tmp_path):

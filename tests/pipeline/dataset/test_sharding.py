@@ -11,6 +11,7 @@ from pipeline.common.errors import UserError
 from pipeline.dataset import records, sharding
 from pipeline.dataset.metadata import Entry
 from pipeline.dataset.sharding import RecordName, ShardReport, ShardWriter
+from pipeline.dataset.symptoms import Symptoms
 from pipeline.tasks.body import POINTS
 from pipeline.tasks.faults import DUPLICATE, EMPTY_LABEL, Fault
 from pipeline.tasks.fingerspelling import Fingerspelling
@@ -85,7 +86,7 @@ def test_a_report_tells_what_became_of_every_clip(tmp_path, shard, clip):
     with ShardWriter(tmp_path, shard, TASK) as writer:
         writer.write("train", clip(1))
         writer.write("test", clip(2, 9))
-        writer.write("train", clip(3), infinite_values=5)
+        writer.write("train", clip(3), symptoms=Symptoms(infinite_values=5))
         writer.reject(4, Fault(DUPLICATE, "twice"), file="a", score=0.5)
     report = sharding.finished_report(tmp_path, shard)
     assert (report.read, report.written, report.bytes_read, report.infinite_values) == (4, 3, 7, 5)
@@ -102,7 +103,7 @@ def test_a_report_tells_what_became_of_every_clip(tmp_path, shard, clip):
 
 
 def test_a_row_of_the_metadata_is_written_or_rejected(tmp_path, shard):
-    landmarks = np.zeros((2, *POINTS.shape), np.float32)
+    landmarks = np.full((2, *POINTS.shape), 0.5, np.float32)
     landmarks[0, 0] = np.inf, -np.inf
     with ShardWriter(tmp_path, shard, TASK) as writer:
         writer.take("train", entry(1), landmarks)

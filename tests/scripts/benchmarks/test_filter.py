@@ -1,5 +1,7 @@
 """What scripts.benchmarks.filter makes of scores and the truth."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -31,6 +33,13 @@ def test_what_is_caught_at_a_loss():
     assert at["caught_of"] == {"tap": 1.0, "wrong": 0.0}
     assert (found["at_loss"]["0.005"]["lost"], found["at_loss"]["0.005"]["caught"]) == (0, 0)
     assert found["at_loss"]["0.05"]["lost"] == 0.05
+
+
+def test_probabilities_go_before_right_and_wrong():
+    """A label that was recognized, but hardly, is worse than one that was nearly recognized."""
+    table = {i: dataclasses.replace(row(i, 1.0), probability=value) for i, value in enumerate((0.3, 0.9, 0.8))}
+    table[3] = dataclasses.replace(row(3, 0.0), probability=0.4)
+    assert benchmark.measure(table, {0: "tap"})["order"] == 1.0
 
 
 @given(st.lists(st.tuples(st.sampled_from([-1.0, 0.0, 0.5, 1.0]), st.booleans()), min_size=2, max_size=12))

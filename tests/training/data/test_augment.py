@@ -12,6 +12,9 @@ from training.network.features import Features
 PROBABILITIES = [field.name for field in dataclasses.fields(cfg.Augment) if field.name.endswith("_probability")]
 # What the batch plan draws, and `augment` does not.
 PLANNED = {"resample_probability", "join_probability"}
+# Of channels, not of landmarks.
+OF_CHANNELS = {f"{name}_probability" for name in ("turn", "channel_scale", "noise", "channel_mask")}
+CHANNELS = Points(names=tuple("abcdefg"), axes="v", rotations=((0, 1, 2), (4, 5, 6)))
 NEVER = dataclasses.replace(cfg.Augment(), **dict.fromkeys(PROBABILITIES, 0.0))
 ALWAYS = dataclasses.replace(NEVER, **dict.fromkeys(PROBABILITIES, 1.0))
 NO_AFFINE = dict.fromkeys(("rotation_degrees", "shear", "shift", "hand_scale", "hand_shift"), 0.0)
@@ -20,7 +23,7 @@ ONLY = {
     **{
         name.removesuffix("_probability"): dataclasses.replace(NEVER, **{name: 1.0})
         for name in PROBABILITIES
-        if name not in PLANNED | {"affine_probability"}
+        if name not in PLANNED | OF_CHANNELS | {"affine_probability"}
     },
     "rotation": dataclasses.replace(AFFINE, rotation_degrees=30.0),
     "shear": dataclasses.replace(AFFINE, shear=0.15),
@@ -295,3 +298,41 @@ def test_gaps_neither_spread_nor_close(clip, new):
 
 def test_resampling_one_frame(clip):
     np.testing.assert_array_equal(augment.resample(clip(1), 4), np.repeat(clip(1), 4, axis=0))
+
+
+def channels(num_frames=30, seed=0):
+    values = np.random.default_rng(seed).normal(size=(num_frames, 7, 1)).astype(np.float32)
+    values[:, 3] = 5.0  # a constant one
+    values[4:6, 1] = np.nan
+    return values
+
+
+@pytest.mark.parametrize("name", sorted(OF_CHANNELS))
+def test_channels_are_varied(name):
+    """What is missing stays missing, what is given stays as it was, and landmarks are left alone."""
+    values, config = channels(), dataclasses.replace(NEVER, **{name: 1.0})
+    before = values.copy()
+    for seed in SEEDS:
+        changed = augment.augment(values, CHANNELS, config, np.random.default_rng(seed))
+        assert changed.dtype == np.float32
+        assert np.isnan(changed[4:6, 1]).all()
+        assert np.nanmax(np.abs(changed - values)) > 0.01 or np.isnan(changed).sum() > np.isnan(values).sum()
+    np.testing.assert_array_equal(values, before)
+    landmarks = np.random.default_rng(0).random((5, 100, 2)).astype(np.float32)
+    np.testing.assert_array_equal(applied(landmarks, config), landmarks)
+
+
+def test_a_turn_keeps_the_length_of_three_axes():
+    values, config = channels(), dataclasses.replace(NEVER, turn_probability=1.0, turn_degrees=180.0)
+    values[4:6, 1] = 0.0
+    changed = augment.augment(values, CHANNELS, config, np.random.default_rng(0))
+    for axes in CHANNELS.rotations:
+        lengths = [np.linalg.norm(each[:, axes, 0], axis=1) for each in (values, changed)]
+        np.testing.assert_allclose(*lengths, rtol=1e-4)
+    np.testing.assert_array_equal(changed[:, 3], values[:, 3])
+
+
+def test_noise_leaves_a_constant_channel_constant():
+    config = dataclasses.replace(NEVER, noise_probability=1.0)
+    changed = augment.augment(channels(), CHANNELS, config, np.random.default_rng(0))
+    assert set(changed[:, 3, 0].tolist()) == {5.0}

@@ -47,7 +47,7 @@ def apply(layer, inputs):
 
 @pytest.mark.parametrize("content", [0.0, np.nan, np.inf, "noise"], ids=str)
 def test_they_are_those_of_the_statistics(layer, clips, pad, content):
-    """Those of `pipeline.dataset.features`, standardised, then the hand; 0 for missing, whatever the padding holds."""
+    """Those of `pipeline.dataset.features`, standardized, then the hand; 0 for missing, whatever the padding holds."""
     found = apply(layer, pad(list(clips.values()), 20, content))
     assert found.shape[-1] == layer.width == 642
     for row, (name, each) in zip(found, clips.items(), strict=True):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from training.network.encoders import Published
-from training.network.layers import PublishedEncoder, SelfAttention, sample_dropout
+from training.network.layers import SelfAttention, sample_dropout
 
 
 def sigmoid(x):
@@ -88,7 +88,7 @@ def test_a_residual_branch_is_dropped_for_a_whole_clip():
 
 @pytest.fixture
 def encoder():
-    made = PublishedEncoder(Published(width=8, blocks=1, heads=2))
+    made = Published(width=8, blocks=1, heads=2).make()
     made.build((None, None, 600))
     return made
 

@@ -5,6 +5,8 @@ import dataclasses
 from training.network.encoders.encoder import EncoderSettings
 from training.settings import setting
 
+KERNELS = (11, 7, 3)  # of the convolution units of a block
+
 
 @dataclasses.dataclass(frozen=True)
 class Published(EncoderSettings):
@@ -20,7 +22,51 @@ class Published(EncoderSettings):
     attention_dropout: float = setting(0.2, "dropout of attention weights", at_least=0, below=1)
 
     def make(self):
-        from training.network.layers import PublishedEncoder  # only now: Keras needs its backend to be chosen
+        from keras import ops  # only now: Keras needs its backend to be chosen
+
+        from training.network import layers
+
+        class PublishedEncoder(layers.MaskedLayer):
+            """Features (B, T, F) and mask (B, T) to hidden values (B, T, D) and the mask, as published.
+
+            A stem, then blocks of three convolution units and one transformer unit. Positions are added after the
+            first three convolution units.
+            """
+
+            def __init__(self, settings: Published, **kwargs):
+                super().__init__(**kwargs)
+                self.width = width = settings.width
+                self.stem = layers.Dense(width, use_bias=False, name="stem")
+                self.stem_norm = layers.BatchNorm(name="stem_norm")
+                own = (settings.expansion, settings.dropout)
+                self.blocks = []
+                for b in range(settings.blocks):
+                    convolutions = [
+                        layers.ConvolutionUnit(width, kernel, *own, name=f"convolution_{b}_{kernel}")
+                        for kernel in KERNELS
+                    ]
+                    transformer = layers.TransformerUnit(
+                        width, settings.heads, *own, settings.attention_dropout, name=f"transformer_{b}"
+                    )
+                    self.blocks.append((convolutions, transformer))
+
+            def build(self, features_shape):
+                self.stem.build(features_shape)
+                hidden = (*features_shape[:-1], self.width)
+                self.stem_norm.build(hidden)
+                for convolutions, transformer in self.blocks:
+                    for unit in (*convolutions, transformer):
+                        unit.build(hidden)
+
+            def call(self, features_BxTxF, mask, training=False):
+                x = self.stem_norm(self.stem(features_BxTxF), training=training, mask=mask)
+                for index, (convolutions, transformer) in enumerate(self.blocks):
+                    for unit in convolutions:
+                        x = unit(x, mask=mask, training=training)
+                    if index == 0:
+                        x = x + ops.cast(layers.sinusoidal_positions(layers.frame_numbers(mask), x.shape[-1]), x.dtype)
+                    x = transformer(x, mask=mask, training=training)
+                return x, mask
 
         return PublishedEncoder(self, name="encoder")
 

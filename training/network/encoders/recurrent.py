@@ -1,4 +1,4 @@
-"""A recurrent encoder: what notebooks on isolated signs began with. LSTM or GRU layers, in one direction or both."""
+"""A recurrent encoder, as a baseline: LSTM or GRU layers, in one direction or both."""
 
 import dataclasses
 

@@ -1,0 +1,299 @@
+"""The clips that a description file tells of: which there are, whose, and their labels, joined by name."""
+
+import collections
+import dataclasses
+import hashlib
+import json
+import pathlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from pipeline.common import errors, tables
+from pipeline.common.errors import UserError, nearest
+from pipeline.common.storage import AnyPath
+from pipeline.dataset import tabular
+from pipeline.dataset.metadata import Entry, Metadata
+from pipeline.dataset.splits import TEST
+from pipeline.tasks.recordings import Recordings
+from pipeline.tasks.task import Tables
+
+# What is known of every clip, beside the columns of its table.
+FILE, FOLDER, ROW = "file", "folder", "row"
+LIST = "the list of clips"
+_WINDOWS = 4096  # judged at a time
+_SHOWN = 3  # of what is left over
+
+
+@dataclasses.dataclass(frozen=True)
+class _Clip:
+    """Where a clip is, its name, and what is known of it by the names of columns."""
+
+    path: str
+    place: int
+    name: str
+    columns: Mapping[str, str]
+
+
+def read(data: AnyPath, task: Recordings) -> tuple[Metadata, Recordings, list[str]]:
+    """The clips of a data folder, the task with its classes and groups, and what was left over, in words.
+
+    Raises:
+      UserError: there is no file, or no clip with a label; a column is missing; a class has one clip alone; a group is
+        on both sides of the condition for the test.
+    """
+    described = task.tables
+    files = [path for path in files_of(data, described.files) if path != described.labels]
+    remarks: list[str] = []
+    clips = list(_CLIPS[described.kind](data, described, files))
+    if described.labels:
+        clips = _join(data, described, clips, remarks)
+    clips = [clip for clip in clips if _value(clip, described.label, data) not in described.ignored]
+    if not clips:
+        what = "no window is as long and as pure as described" if described.kind == "streams" else "no clip has a label"
+        raise UserError(f"{data}: in {len(files)} files {what}: correct the description")
+    blank = [clip.name for clip in clips if not _value(clip, described.label, data).strip()]
+    if blank:
+        remarks.append(f"clips with an empty label, which are left out: {_some(blank)}")
+        clips = [clip for clip in clips if _value(clip, described.label, data).strip()]
+    labels = [_value(clip, described.label, data) for clip in clips]
+    counts = collections.Counter(labels)
+    if rare := [label for label, count in counts.items() if count == 1]:
+        raise UserError(f"{data}: the class {rare[0]!r} has one clip: record more of it, or ignore it (description)")
+    if len(counts) < 2:
+        raise UserError(f"{data}: all clips are of one class, {', '.join(counts) or 'none'}: expected two at least")
+    whose = [_value(clip, described.group, data) if described.group else clip.name for clip in clips]
+    if nobody := [clip.name for clip, who in zip(clips, whose, strict=True) if not who.strip()]:
+        raise UserError(
+            f"{data}: clips without a {described.group}, who may be of anyone: {_some(nobody)}; leave them out"
+        )
+    signers, groups = _numbered(whose) if described.group else (None, ())
+    if groups:
+        remarks.append(f"groups are numbered: {', '.join(f'{i} is {name}' for i, name in enumerate(groups))}")
+    tested = _condition(described.test, data) if described.test else None
+    number_of = {path: number for number, path in enumerate(files)}
+    entries: dict[int, Entry] = {}
+    split_of_group: dict[str, bool] = {}
+    for index, (clip, label) in enumerate(zip(clips, labels, strict=True)):
+        (clip_id,) = tabular.ids_of_file(number_of[clip.path], [clip.place], described)
+        signer = signers[index] if signers else clip_id
+        tests = tested is not None and tested(clip)
+        if described.group and split_of_group.setdefault(whose[index], tests) != tests:
+            raise UserError(
+                f"{data}: {described.group} {whose[index]} has clips that meet the condition {described.test!r} and"
+                " others: a group is in one split; correct the description"
+            )
+        entries[clip_id] = Entry(clip.path, clip_id, signer, label, clip.name, TEST if tests else "")
+    if tested and not any(entry.split for entry in entries.values()):
+        raise UserError(f"{data}: no clip meets the condition {described.test!r} for the test: correct the description")
+    sha256 = hashlib.sha256(json.dumps([dataclasses.astuple(each) for each in entries.values()]).encode()).hexdigest()
+    task = dataclasses.replace(task, labels=tuple(sorted(counts, key=_order)), groups=groups)
+    return Metadata({LIST: sha256}, entries), task, remarks
+
+
+def files_of(data: AnyPath, pattern: str) -> list[str]:
+    """The files of a data folder that a pattern means, sorted. Raises `UserError` where there is none."""
+    if not data.is_dir():
+        raise UserError(f"{data}: {errors.what_is_there(data)}; expected a data folder")
+    try:
+        if ".." in pathlib.PurePosixPath(pattern).parts:
+            raise ValueError("it leaves DATA")
+        files = sorted(path.relative_to(data).as_posix() for path in data.glob(pattern) if path.is_file())
+    except (NotImplementedError, ValueError, IndexError) as error:
+        raise UserError(f"files = {pattern!r}: {error}; expected a pattern such as recordings/*.csv") from error
+    if not files:
+        raise UserError(f"{data} has no files {pattern}: correct the pattern in the description")
+    return files
+
+
+def columns_of_table(path: AnyPath) -> list[str]:
+    """The columns of a table of labels."""
+    return tabular.header(path, Tables(separator=_separator(path)))
+
+
+def _of_files(data: AnyPath, described: Tables, files: Sequence[str]) -> Iterator[_Clip]:
+    for path in files:
+        yield _Clip(path, 0, pathlib.PurePosixPath(path).stem, _places(path, 0))
+
+
+def _of_table(data: AnyPath, described: Tables, files: Sequence[str]) -> Iterator[_Clip]:
+    """Of a table, long or wide, without its values."""
+    own = (
+        [] if described.labels else [described.label, described.group, described.test and _test_column(described.test)]
+    )
+    names = list(dict.fromkeys(name for name in [described.clip, *own] if name and name not in (FILE, FOLDER, ROW)))
+    seen: dict[str, str] = {}
+    own_columns = [name for name in names if name != described.clip]
+    first: dict[str, str] = {}
+    for path in files:
+        place, last, row = -1, None, 0
+        for _, texts in tabular.batches(data / path, described, names, numbers=False):
+            count = len(texts[names[0]]) if names else 0
+            for index in range(count):
+                name = texts[described.clip][index] if described.clip else str(row)
+                row += 1
+                known = {each: texts[each][index] for each in names}
+                if described.kind == "table" and name == last:
+                    if changed := [each for each in own_columns if known[each] != first[each]]:
+                        raise UserError(f"{data / path}, row {row}: {changed[0]} changes within the clip {name}")
+                    continue
+                last, place, first = name, place + 1, known
+                if name in seen and described.clip:
+                    raise UserError(
+                        f"{data / path}, row {row}: the clip {name} was there before, in {seen[name]}: its rows must be"
+                        " side by side, and names differ"
+                    )
+                seen[name] = path
+                yield _Clip(path, place, name, known | _places(path, place))
+
+
+def _of_streams(data: AnyPath, described: Tables, files: Sequence[str]) -> Iterator[_Clip]:
+    """Windows with the class of most of their rows, where they are pure enough and it is not ignored."""
+    for path in files:
+        parts = [
+            texts[described.label]
+            for _, texts in tabular.batches(data / path, described, [described.label], numbers=False)
+        ]
+        names, codes = np.unique(np.concatenate(parts) if parts else np.empty(0, object), return_inverse=True)
+        firsts = np.arange(0, len(codes) - described.window + 1, described.stride)
+        for start in range(0, len(firsts), _WINDOWS):
+            some = firsts[start : start + _WINDOWS]
+            rows = codes[some[0] : some[-1] + described.window]
+            sums = np.zeros((len(rows) + 1, len(names)), np.int32)
+            np.cumsum(rows[:, None] == np.arange(len(names)), axis=0, out=sums[1:])
+            counts = sums[some - some[0] + described.window] - sums[some - some[0]]
+            best = counts.argmax(axis=1)
+            pure = counts[np.arange(len(some)), best] >= described.purity * described.window
+            for first, label in zip(some[pure].tolist(), names[best[pure]], strict=True):
+                place = f"{pathlib.PurePosixPath(path).stem}:{first}"
+                yield _Clip(path, first, place, {described.label: label} | _places(path, first))
+
+
+_CLIPS: dict[str, Callable[[AnyPath, Tables, Sequence[str]], Iterator[_Clip]]] = {
+    "files": _of_files,
+    "table": _of_table,
+    "rows": _of_table,
+    "streams": _of_streams,
+}
+KINDS = tuple(_CLIPS)
+
+
+def _places(path: str, row: int) -> dict[str, str]:
+    pure = pathlib.PurePosixPath(path)
+    return {FILE: pure.stem, FOLDER: pure.parent.name, ROW: str(row)}
+
+
+def _join(data: AnyPath, described: Tables, clips: list[_Clip], remarks: list[str]) -> list[_Clip]:
+    """The clips that the table of labels names, with its columns; what is left over goes into the remarks."""
+    path = data / described.labels
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {errors.reason(error)}") from error
+    wanted = [
+        described.clip,
+        *(name for name in (described.label, described.group) if name not in (FILE, FOLDER, ROW, "")),
+    ]
+    rows: dict[str, dict[str, str]] = {}
+    for values, where in tables.read_rows(path, content, list(dict.fromkeys(wanted)), separator=_separator(path)):
+        name = values[described.clip]
+        if name in rows:
+            raise UserError(f"{where}: {name} has a label before: delete one")
+        rows[name] = values
+    found: list[_Clip] = []
+    used: dict[str, _Clip] = {}
+    without: list[str] = []
+    for clip in clips:
+        pure = pathlib.PurePosixPath(clip.path)
+        names = [clip.name, pure.name, clip.path] if described.kind == "files" else [clip.name]
+        fitting = [name for name in names if name in rows]
+        if not fitting:
+            without.append(clip.path if described.kind == "files" else clip.name)
+        elif fitting[0] in used:
+            raise UserError(
+                f"{path}: {fitting[0]} is the name of {used[fitting[0]].path} and of {clip.path}: name files with their"
+                " folder"
+            )
+        else:
+            used[fitting[0]] = clip
+            found.append(dataclasses.replace(clip, columns={**rows[fitting[0]], **clip.columns}))
+    over = [name for name in rows if name not in used]
+    if not found:
+        raise UserError(
+            f"{path}: no {described.clip} is the name of a clip: there it is {_some(over)}, of the clips"
+            f" {_some(without)}; correct the description"
+        )
+    if without:
+        remarks.append(f"left out, without a label in {described.labels} ({len(without)}): {_some(without)}")
+    if over:
+        remarks.append(f"labels in {described.labels} without a clip ({len(over)}): {_some(over)}")
+    return found
+
+
+def _separator(path: AnyPath) -> str:
+    return "\t" if path.suffix == ".tsv" else ","
+
+
+def _some(names: Sequence[str]) -> str:
+    more = ", ..." if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _value(clip: _Clip, column: str, data: AnyPath) -> str:
+    try:
+        return clip.columns[column]
+    except KeyError:
+        known = [name for name in clip.columns if name]
+        raise UserError(
+            f"{data}: no column {column!r} of labels{nearest(column, known)}: correct the description"
+        ) from None
+
+
+def _numbered(values: Sequence[str]) -> tuple[list[int], tuple[str, ...]]:
+    """A number for each: the one that it is or ends with; otherwise, by their order, and then with their names."""
+    names = sorted(set(values), key=_order)
+    ends = [re.search(r"[0-9]{1,9}$", name) for name in names]
+    numbers = [int(end[0]) for end in ends if end]
+    if len(set(numbers)) == len(names):
+        number_of = dict(zip(names, numbers, strict=True))
+        return [number_of[value] for value in values], ()
+    number_of = {name: number for number, name in enumerate(names)}
+    return [number_of[value] for value in values], tuple(names)
+
+
+def _order(text: str) -> tuple[list[tuple[int, int, str]], str]:
+    """A key of an order in which 9 comes before 10."""
+    parts = [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"([0-9]+)", text) if part]
+    return parts, text
+
+
+_CONDITION = re.compile(r"\s*(?P<column>.+?)\s*(?P<operator>>=|=)\s*(?P<values>.+?)\s*")
+
+
+def _test_column(condition: str) -> str:
+    found = _CONDITION.fullmatch(condition)
+    return found["column"] if found else ""
+
+
+def _condition(condition: str, data: AnyPath) -> Callable[[_Clip], bool]:
+    """Whether a clip is to be tested on: by `column=value,value` or `column>=number`."""
+    found = _CONDITION.fullmatch(condition)
+    if found is None:
+        raise UserError(f"test = {condition!r}: expected a condition such as 'part=test' or 'row>=1200'")
+    if found["operator"] == "=":
+        values = {each.strip() for each in found["values"].split(",")}
+        return lambda clip: _value(clip, found["column"], data) in values
+    try:
+        least = float(found["values"])
+    except ValueError as error:
+        raise UserError(f"test = {condition!r}: expected a number after >=") from error
+
+    def reaches(clip: _Clip) -> bool:
+        value = _value(clip, found["column"], data)
+        try:
+            return float(value) >= least
+        except ValueError:
+            raise UserError(f"test = {condition!r}: {found['column']} of {clip.name} is {value!r}, no number") from None
+
+    return reaches
