@@ -113,9 +113,10 @@ def symptoms(landmarks_TxPxD: np.ndarray, points: Points, **found: int) -> Sympt
       found: counts of `Symptoms` that are known already.
     """
     num_frames = len(landmarks_TxPxD)
-    found |= {"clips": 1, "frames": num_frames, "single_frames": int(num_frames == 1)}
+    found |= {"clips": 1, "frames": num_frames}
     if not points.hands or points.centre is None or not points.pose_wrists:
         return Symptoms(**found, frames_with_hand=num_frames)
+    found["single_frames"] = int(num_frames == 1)
     # As complex numbers, x + iy, and taken at once: conversion looks at every clip.
     places_Tx5x2 = landmarks_TxPxD.take([*points.wrists, points.centre, *points.pose_wrists], axis=1)[..., :2]
     near_5xT = np.ascontiguousarray(places_Tx5x2, np.float32).view(np.complex64)[..., 0].T
