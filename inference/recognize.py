@@ -10,7 +10,8 @@ of, without labels; of a stream each window is recognized, named after its frame
 
 Prints one line a clip, as soon as it is recognized: its file where there are several, its id, what it says, how sure
 the model is of it (0 to 1) and the milliseconds that took; of a task with one class a clip also the next best. With
---json as an object. What looks wrong in a file is said on standard error. One clip at a time is in memory.
+--json as an object. What looks wrong in a file is said on standard error. One clip at a time is in memory, of files
+with a row a point the whole file.
 """
 
 import json

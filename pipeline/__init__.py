@@ -10,7 +10,8 @@ if _STARTING and not sys.flags.safe_path:
     # the processes that a command starts. What is imported so far is loaded before any module of a folder can be.
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
     os.environ["PYTHONSAFEPATH"] = "1"
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")]))
+    if sys.path[0] not in sys.path[1:]:  # not where it is installed: another Python has other packages
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")]))
 
 import importlib.util  # noqa: E402
 

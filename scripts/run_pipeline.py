@@ -56,7 +56,7 @@ GOOD = "good"
 
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("--data", type=path, required=True, help="folder with train.csv and its parquet files")
+    parser.add_argument("--data", type=path, required=True, help="folder with the metadata and its files")
     parser.add_argument("--output", type=path, required=True, help="directory for everything that is made")
     parser.add_argument("--task", metavar="NAME|FILE", help="as of pipeline.convert")
     presets = "those that end with small are for CPUs, the others for a GPU; the small one of the task if not given"
@@ -122,7 +122,7 @@ def check(arguments: argparse.Namespace, table: Metadata, task: tasks.Task, trut
     if arguments.folds > 1:
         signer_of = {i: table.entries[i].signer for i, split in split_of.items() if split == TRAIN}
         data = config.Data(folds=arguments.folds, fold=1, fold_by_clip=arguments.fold_by == "clip")
-        holdout.divide(signer_of, data, where=arguments.data)
+        holdout.divide(signer_of, data, task, where=arguments.data)
     if truth and not truth.keys() & table.entries.keys():
         raise UserError(f"none of the clips in {arguments.truth} is in {arguments.data}: it belongs to other data")
 

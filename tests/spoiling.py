@@ -13,6 +13,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -108,6 +109,12 @@ def place(good, tmp_path, monkeypatch) -> pathlib.Path:
 def spoil(place, monkeypatch) -> Callable[..., None]:
     """`spoil(what, path, ...)` does to a path below `place` what the method of `Spoiler` says."""
     return lambda what, path, *more: getattr(Spoiler(monkeypatch), what)(place / path, *more)
+
+
+def as_in_the_foreground() -> None:
+    """Of a child process: these tests may run in the background, or under nohup, and ignore Ctrl-C or hang-ups."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 class Spoiler:

@@ -120,6 +120,8 @@ def convert(
     named, task = listed(data, task_name, names)
     if swap_hands and not task.points.hands:
         raise UserError(f"--swap-hands: the task {task.name} has no left and right hand")
+    if task.clips_overlap and rule.by == "clip":
+        raise UserError("--split-by clip: windows share frames; split by signer or file, or describe a longer stride")
     make = kind(folder or data, data, output, task, tuple(named.sha256.items()), rule, swap_hands)
     split_of = rule.assign(named.entries.values())  # by the names in the metadata
     table = make.of_folder(named)
@@ -157,6 +159,8 @@ def listed(data: AnyPath, task_name: str | None, names: Iterable[str] = ()) -> t
             progress.note(remark)
         return table, task
     task_type = task_of(data, task_name, names)
+    if not task_type.metadata.file:
+        task_type.of_data(data, ())  # says what it needs
     table = metadata.read(data, task_type.metadata, tuple(names))
     return table, task_type.of_data(data, (entry.label for entry in table.entries.values()))
 
@@ -168,10 +172,7 @@ def task_of(data: AnyPath, name: str | None, names: Iterable[str] = ()) -> type[
       UserError: there is no such task.
     """
     if name is not None:
-        found = tasks.named(name)
-        if not found.metadata.file:
-            raise UserError(f"the task {name} needs a description of {data}: name that, --task FILE.toml")
-        return found
+        return tasks.named(name)
     fitting = [
         task
         for task in tasks.TASKS.values()
@@ -215,7 +216,8 @@ def input_sizes(data: AnyPath, table: Metadata, used: Collection[str]) -> dict[s
         raise UserError(
             f"{data} lacks {missing[0]}{more}, of {len(used)} files that {named_by} names: download or unpack them"
         )
-    if unnamed := sorted(found.keys() - table.by_path.keys()):
+    unnamed = sorted(found.keys() - table.by_path.keys())
+    if unnamed and listing.LIST not in table.sha256:  # a description says which are meant
         progress.console.print(f"{len(unnamed)} files are not in {named_by} and ignored: {unnamed[0]} ...")
     return {path: found[path] for path in sorted(used)}
 

@@ -27,11 +27,10 @@ ENDING = ".toml"
 
 @dataclasses.dataclass(frozen=True)
 class _Key:
-    """A key of a description: what it may be, and whether it does."""
+    """What a key of a description may be, in words and as a check."""
 
     expected: str
     fits: Callable[[Any], bool]
-    default: Any
 
 
 def _is_text(value: Any) -> bool:
@@ -46,29 +45,32 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(type(each) is int or _is_text(each) for each in value)
 
 
-_TEXT = _Key("a text", _is_text, "")
+def _is_lists(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_list, value))
+
+
+_TEXT = _Key("a text", _is_text)
 KEYS: dict[str, _Key] = {
-    "kind": _Key(f"one of {', '.join(listing.KINDS)}", lambda value: value in listing.KINDS, ""),
+    "kind": _Key(f"one of {', '.join(listing.KINDS)}", lambda value: value in listing.KINDS),
     "files": _TEXT,
-    "separator": _Key("one character", lambda value: _is_text(value) and len(value) == 1, ","),
-    "header": _Key("true or false", lambda value: isinstance(value, bool), True),
-    "channels": _Key("a list of columns", _is_list, []),
-    "frames": _Key("a whole number", _is_count, 0),
+    "separator": _Key("one character", lambda value: _is_text(value) and len(value) == 1),
+    "header": _Key("true or false", lambda value: isinstance(value, bool)),
+    "channels": _Key("a list of columns", _is_list),
+    "frames": _Key("a whole number, two at least", lambda value: _is_count(value) and value > 1),
     "clip": _TEXT,
     "labels": _TEXT,
     "label": _TEXT,
     "group": _TEXT,
     "test": _TEXT,
-    "window": _Key("a whole number of frames", _is_count, 0),
-    "stride": _Key("a whole number of frames", _is_count, 0),
-    "purity": _Key("a share above 0 and at most 1", lambda value: type(value) in (int, float) and 0 < value <= 1, 0.8),
-    "ignore": _Key("a list of classes", _is_list, []),
+    "window": _Key("a whole number of frames", _is_count),
+    "stride": _Key("a whole number of frames", _is_count),
+    "purity": _Key("a share above 0 and at most 1", lambda value: type(value) in (int, float) and 0 < value <= 1),
+    "ignore": _Key("a list of classes", _is_list),
     "rotate": _Key(
         "a list of lists of three channels",
-        lambda value: isinstance(value, list) and all(_is_list(axes) and len(axes) == 3 for axes in value),
-        [],
+        lambda value: _is_lists(value) and all(len(axes) == len(set(map(str, axes))) == 3 for axes in value),
     ),
-    "rate": _Key("frames a second", lambda value: type(value) in (int, float) and 0 < value < 1e9, 0.0),
+    "rate": _Key("frames a second", lambda value: type(value) in (int, float) and 0 < value < 1e9),
 }
 # What each kind needs beside kind, files, channels and label.
 _NEEDED = {"files": (), "table": ("clip",), "rows": ("frames",), "streams": ("window",)}
@@ -92,52 +94,36 @@ def read(file: AnyPath, data: AnyPath) -> Recordings:
             raise UserError(f"{file}: no key {name!r}{nearest(name, KEYS)}")
         if not KEYS[name].fits(value):
             raise UserError(f"{file}: {name} is {str(value)[:60]!r}, expected {KEYS[name].expected}")
-    values = {name: found.get(name, key.default) for name, key in KEYS.items()}
-    kind = values["kind"]
-    needed = ("kind", "files", "channels", "label", *_NEEDED.get(kind, ()), *(["clip"] if values["labels"] else []))
+    kind = found.get("kind", "")
+    needed = ("kind", "files", "channels", "label", *_NEEDED.get(kind, ()), *(["clip"] if "labels" in found else []))
     if missing := [name for name in needed if name not in found]:
         raise UserError(f"{file} lacks {missing[0]}: expected {KEYS[missing[0]].expected}")
     if foreign := [name for name, of in _OWN.items() if name in found and of != kind]:
         raise UserError(f"{file}: {foreign[0]} is of the kind {_OWN[foreign[0]]!r}, this is {kind!r}")
-    if kind == "streams" and (values["labels"] or values["group"] not in ("", listing.FILE, listing.FOLDER)):
-        raise UserError(
-            f"{file}: a stream has a class on each row, and its group is {listing.FILE} or {listing.FOLDER}"
-        )
-    return _task(file, data, values)
+    if kind == "streams":
+        if "labels" in found or found.get("group", listing.FILE) not in (listing.FILE, listing.FOLDER):
+            own = f"its group is {listing.FILE} or {listing.FOLDER}"
+            raise UserError(f"{file}: a stream has a class on each row, and {own}")
+        found = {"group": listing.FILE, "stride": found["window"]} | found
+    return _task(file, data, found)
 
 
-def _task(file: AnyPath, data: AnyPath, values: dict[str, Any]) -> Recordings:
-    kind = values["kind"]
-    tables = Tables(
-        kind=kind,
-        files=values["files"],
-        separator=values["separator"],
-        header=values["header"],
-        frames=values["frames"],
-        clip=values["clip"],
-        labels=values["labels"],
-        label=values["label"],
-        group=values["group"] or (listing.FILE if kind == "streams" else ""),
-        window=values["window"],
-        stride=values["stride"] or values["window"],
-        purity=float(values["purity"]),
-        ignored=tuple(map(str, values["ignore"])),
-        test=values["test"],
-        rate=float(values["rate"]),
-    )
-    first = data / listing.files_of(data, values["files"])[0]
+def _task(file: AnyPath, data: AnyPath, found: dict[str, Any]) -> Recordings:
+    """Of keys that are as expected."""
+    own = {name: value for name, value in found.items() if name not in ("channels", "rotate", "ignore")}
+    tables = Tables(**own, ignored=tuple(map(str, found.get("ignore", []))))
+    first = data / listing.files_of(data, tables)[0]
     columns = tabular.header(first, tables)
-    chosen = _expanded(file, values["channels"], columns, first)
-    channels = chosen
-    if kind == "rows":
-        if len(chosen) % values["frames"]:
-            raise UserError(f"{file}: {len(chosen)} columns are no {values['frames']} frames of equal length")
-        channels = [str(number) for number in range(len(chosen) // values["frames"])]
-    rotations = tuple(tuple(map(str, axes)) for axes in values["rotate"])
+    values = channels = _expanded(file, found["channels"], columns, first)
+    if tables.kind == "rows":
+        if len(values) % tables.frames:
+            raise UserError(f"{file}: {len(values)} columns are no {tables.frames} frames of equal length")
+        channels = [str(number) for number in range(len(values) // tables.frames)]
+    rotations = tuple(tuple(map(str, axes)) for axes in found.get("rotate", []))
     if wrong := [name for axes in rotations for name in axes if name not in channels]:
         raise UserError(f"{file}: rotate has {wrong[0]!r}, which is no channel{nearest(wrong[0], channels)}")
     return Recordings(
-        tables=dataclasses.replace(tables, columns=tuple(columns), values=tuple(chosen)),
+        tables=dataclasses.replace(tables, columns=tuple(columns), values=tuple(values)),
         channels=tuple(channels),
         rotations=rotations,
     )

@@ -15,7 +15,7 @@ from typing import Any
 from pipeline.common.errors import UserError
 from pipeline.dataset import listing, parquet, tabular
 
-_SEPARATORS = ",\t; "
+_SEPARATORS = listing.SEPARATORS + " "
 _WINDOW = 100  # frames, at most; half of what a class usually lasts where that is less
 _ROWS = 2000  # of a table, that are looked at
 _LABEL_WORDS = ("label", "class", "gesture", "activity", "exercise", "sign", "category", "target", "speaker", "word")
@@ -26,7 +26,6 @@ _TIME_WORDS = ("time", "timestamp", "step", "frame", "index", "t", "row")
 _NOTHING = {"0", "-1", "null", "none", "unmarked", "background"}  # classes that often mean that there is none
 _MANY = 8  # channels, from which on a pattern is shorter
 
-_Groups = dict[tuple[pathlib.Path, str], list[pathlib.Path]]  # files by folder and ending
 _Found = dict[str, Any]  # keys of a description
 
 
@@ -36,7 +35,7 @@ class _Table:
 
     Attributes:
       names: of its columns.
-      rows: texts, column by column.
+      columns: texts, by these names.
     """
 
     path: pathlib.Path
@@ -58,54 +57,48 @@ def describe(data: pathlib.Path) -> str:
     Raises:
       UserError: there is no table in the folder, or nothing that could be a label.
     """
-    groups: _Groups = collections.defaultdict(list)
-    for path in sorted(data.rglob("*")):
-        if path.is_file() and path.suffix.lower() in tabular.ENDINGS:
-            groups[path.parent, path.suffix].append(path)
-    if not groups:
+    paths = [path for path in sorted(data.rglob("*")) if path.is_file() and path.suffix.lower() in tabular.ENDINGS]
+    tables = {path: table for path in paths if (table := _read(path))}
+    if not tables:
         raise UserError(f"{data} has no tables: expected files that end in {', '.join(tabular.ENDINGS)}")
-    many = max(groups.values(), key=len)
-    if len(many) > 1 and _read(many[0]).names == _read(many[1]).names:
-        return _of_files(data, groups, many)
-    tables = sorted(
-        (_read(path) for path in itertools.chain(*groups.values())), key=lambda table: table.path.stat().st_size
-    )
-    return _of_table(data, tables[-1], tables[:-1])
+    alike: dict[tuple[str, tuple[str, ...]], list[pathlib.Path]] = collections.defaultdict(list)
+    for path, table in tables.items():
+        alike[path.suffix, tuple(table.names)].append(path)
+    many = max(alike.values(), key=len)
+    texts = {path: table for path, table in tables.items() if path.suffix != parquet.ENDING}  # as labels are
+    others = [table for path, table in texts.items() if path not in many]
+    if len(many) > 1:
+        return _of_files(data, tables[many[0]], many, others)
+    by_size = sorted(tables, key=lambda path: path.stat().st_size)
+    return _of_table(data, tables[by_size[-1]], [texts[path] for path in by_size[:-1] if path in texts])
 
 
-def _of_files(
-    data: pathlib.Path, groups: dict[tuple[pathlib.Path, str], list[pathlib.Path]], many: list[pathlib.Path]
-) -> str:
-    """A folder of many files: each a clip, or a stream."""
-    ending = many[0].suffix
-    alike = [files for (_, suffix), files in groups.items() if suffix == ending and len(files) > 1]
-    first = _read(many[0])
+def _of_files(data: pathlib.Path, first: _Table, many: list[pathlib.Path], others: Sequence[_Table]) -> str:
+    """Many files with the same columns: each a clip, or a stream."""
+    parents = {path.parent.relative_to(data) for path in many}
+    folder = next(iter(parents)) if len(parents) == 1 else pathlib.PurePath(*["*"] * len(min(parents).parts))
+    common = {"files": (folder / f"*{many[0].suffix}").as_posix(), **_format(first)}
     found: _Found
-    files = f"{many[0].parent.relative_to(data).as_posix()}/*{ending}".removeprefix("./")
-    if len(alike) > 1:  # a folder of each class, or of each person
-        depth = len(many[0].relative_to(data).parts) - 1
-        files = "/".join(["*"] * depth) + f"/*{ending}"
     stems = {path.stem for path in many} | {path.name for path in many}
-    for path in sorted(set(itertools.chain(*groups.values())) - set(itertools.chain(*alike))):
-        table = _read(path)
+    for table in others:
         for clip in table.names:
             if len(table.values(clip) & stems) > len(many) / 2:
                 label = _likely(table, _LABEL_WORDS, [clip])
-                found = {"kind": "files", "files": files, **_format(first), "channels": _channels(first, [])}
-                found |= {"labels": path.relative_to(data).as_posix(), "clip": clip, "label": label}
+                found = {"kind": "files", **common, "channels": _channels(first, [])}
+                found |= {"labels": table.path.relative_to(data).as_posix(), "clip": clip, "label": label}
                 return _text(data, first, found | _whose(table, [clip, label]))
     texts = [name for name in first.names if not first.is_numeric(name)]  # a class on each row
     label = _named(first, _LABEL_WORDS) or next(iter(texts), "")
     if label:
         runs = sorted(len(list(run)) for _, run in itertools.groupby(first.columns[label]))
         window = min(_WINDOW, max(2, runs[len(runs) // 2] // 2))
-        found = {"kind": "streams", "files": files, **_format(first), "channels": _channels(first, [label])}
+        found = {"kind": "streams", **common, "channels": _channels(first, [label])}
         found |= {"label": label, "window": window, "stride": window // 2}
         if ignored := sorted(first.values(label) & _NOTHING):
             found["ignore"] = ignored
         return _text(data, first, found | {"group": listing.FILE})
-    if len(alike) > 1:
-        found = {"kind": "files", "files": files, **_format(first), "channels": _channels(first, [])}
+    if len(parents) > 1:  # a folder of each class
+        found = {"kind": "files", **common, "channels": _channels(first, [])}
         return _text(data, first, found | {"label": listing.FOLDER})
     raise UserError(f"{data}: found {len(many)} files such as {many[0].name}, and no table or column with their labels")
 
@@ -120,17 +113,20 @@ def _of_table(data: pathlib.Path, table: _Table, others: Sequence[_Table]) -> st
             found["labels"] = labels.path.relative_to(data).as_posix()
             return _text(data, table, found | _whose(labels, [clip, label]))
     label = _likely(table, _LABEL_WORDS, [])
-    clips = [name for name in table.names if name != label and _in_runs(table.columns[name]) and not _is_group(name)]
+    clips = [name for name in table.names if name != label and not _is_group(name) and _names_clips(table, name, label)]
     if clips:
         found |= {"channels": _channels(table, [clips[0], label]), "clip": clips[0], "label": label}
         return _text(data, table, found | _whose(table, [clips[0], label]))
     channels = _channels(table, [label])
     root = math.isqrt(len(channels))
-    found |= {"kind": "rows", "channels": channels, "frames": root if root * root == len(channels) else 1}
-    return _text(data, table, found | {"label": label} | _whose(table, [label, *channels]))
+    found |= {"kind": "rows", "channels": channels, "label": label}
+    if root > 1 and root * root == len(channels):
+        found["frames"] = root
+    return _text(data, table, found | _whose(table, [label, *channels]))
 
 
-def _read(path: pathlib.Path) -> _Table:
+def _read(path: pathlib.Path) -> _Table | None:
+    """The beginning of a file; None where it is no table."""
     if path.suffix == parquet.ENDING:
         with parquet.opened(path) as file:
             batch = next(file.iter_batches(_ROWS), None)
@@ -142,17 +138,15 @@ def _read(path: pathlib.Path) -> _Table:
             beginning = "".join(itertools.islice(file, _ROWS))
         separator = max(_SEPARATORS, key=beginning.partition("\n")[0].count)
         rows = list(csv.reader(io.StringIO(beginning), delimiter=separator, strict=True))
-    except (OSError, ValueError, csv.Error) as error:
-        raise UserError(f"cannot read {path} ({error}): expected a table in UTF-8") from error
+    except (OSError, ValueError, csv.Error):
+        return None
     rows = [row for row in rows if row]
-    if not rows:
-        raise UserError(f"{path} is empty: expected a table")
+    if len(rows) < 2 or any(len(row) != len(rows[0]) for row in rows):
+        return None
     header = not all(_is_number(value) for value in rows[0])
     names = rows[0] if header else [str(number) for number in range(len(rows[0]))]
     rows = rows[header:]
-    return _Table(
-        path, separator, header, names, {name: [row[i] for row in rows if i < len(row)] for i, name in enumerate(names)}
-    )
+    return _Table(path, separator, header, names, dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
 
 
 def _is_number(text: str) -> bool:
@@ -163,10 +157,12 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def _in_runs(values: list[str]) -> bool:
-    """Whether equal values lie side by side, several of each, as ids of clips in a long table do."""
+def _names_clips(table: _Table, name: str, label: str) -> bool:
+    """Whether equal values lie side by side, several of each and of one label, as ids of clips in a long table do."""
+    values = table.columns[name]
     runs = sum(1 for _ in itertools.groupby(values))
-    return 1 < runs == len(set(values)) <= len(values) / 2
+    of_label = set(zip(values, table.columns[label], strict=True))
+    return 1 < runs == len(set(values)) == len(of_label) <= len(values) / 2
 
 
 def _is_group(name: str) -> bool:
@@ -225,6 +221,8 @@ _COMMENTS = {
 
 def _text(data: pathlib.Path, table: _Table, found: _Found) -> str:
     lines = [f"# Guessed from {data.name}: look at each line, and correct it. All keys: pipeline/README.md."]
+    if found["kind"] == "rows" and "frames" not in found:
+        lines.append("# Add frames = ...: of how many frames of equal length the columns of a row are.")
     if "group" not in found:
         lines.append("# No column says who was recorded. If one does, add group = ...: or the test's people train too.")
     for name, value in (found | {"channels": _shortened(found["channels"], table.names)}).items():

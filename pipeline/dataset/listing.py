@@ -22,6 +22,8 @@ from pipeline.tasks.task import Tables
 # What is known of every clip, beside the columns of its table.
 FILE, FOLDER, ROW = "file", "folder", "row"
 LIST = "the list of clips"
+MOST_CLASSES = 1000  # of a stream
+SEPARATORS = ",\t;"  # of tables of labels
 _WINDOWS = 4096  # judged at a time
 _SHOWN = 3  # of what is left over
 
@@ -44,7 +46,7 @@ def read(data: AnyPath, task: Recordings) -> tuple[Metadata, Recordings, list[st
         on both sides of the condition for the test.
     """
     described = task.tables
-    files = [path for path in files_of(data, described.files) if path != described.labels]
+    files = files_of(data, described)
     remarks: list[str] = []
     clips = list(_CLIPS[described.kind](data, described, files))
     if described.labels:
@@ -92,8 +94,9 @@ def read(data: AnyPath, task: Recordings) -> tuple[Metadata, Recordings, list[st
     return Metadata({LIST: sha256}, entries), task, remarks
 
 
-def files_of(data: AnyPath, pattern: str) -> list[str]:
-    """The files of a data folder that a pattern means, sorted. Raises `UserError` where there is none."""
+def files_of(data: AnyPath, described: Tables) -> list[str]:
+    """The files of a data folder that the description means, sorted. Raises `UserError` where there is none."""
+    pattern = described.files
     if not data.is_dir():
         raise UserError(f"{data}: {errors.what_is_there(data)}; expected a data folder")
     try:
@@ -102,14 +105,10 @@ def files_of(data: AnyPath, pattern: str) -> list[str]:
         files = sorted(path.relative_to(data).as_posix() for path in data.glob(pattern) if path.is_file())
     except (NotImplementedError, ValueError, IndexError) as error:
         raise UserError(f"files = {pattern!r}: {error}; expected a pattern such as recordings/*.csv") from error
+    files = [path for path in files if path != described.labels]
     if not files:
         raise UserError(f"{data} has no files {pattern}: correct the pattern in the description")
     return files
-
-
-def columns_of_table(path: AnyPath) -> list[str]:
-    """The columns of a table of labels."""
-    return tabular.header(path, Tables(separator=_separator(path)))
 
 
 def _of_files(data: AnyPath, described: Tables, files: Sequence[str]) -> Iterator[_Clip]:
@@ -128,9 +127,8 @@ def _of_table(data: AnyPath, described: Tables, files: Sequence[str]) -> Iterato
     first: dict[str, str] = {}
     for path in files:
         place, last, row = -1, None, 0
-        for _, texts in tabular.batches(data / path, described, names, numbers=False):
-            count = len(texts[names[0]]) if names else 0
-            for index in range(count):
+        for rows, texts in tabular.batches(data / path, described, names, numbers=False):
+            for index in range(len(rows)):
                 name = texts[described.clip][index] if described.clip else str(row)
                 row += 1
                 known = {each: texts[each][index] for each in names}
@@ -156,6 +154,8 @@ def _of_streams(data: AnyPath, described: Tables, files: Sequence[str]) -> Itera
             for _, texts in tabular.batches(data / path, described, [described.label], numbers=False)
         ]
         names, codes = np.unique(np.concatenate(parts) if parts else np.empty(0, object), return_inverse=True)
+        if len(names) > MOST_CLASSES:
+            raise UserError(f"{data / path}: {described.label} has {len(names):,} values: is it a column of classes?")
         firsts = np.arange(0, len(codes) - described.window + 1, described.stride)
         for start in range(0, len(firsts), _WINDOWS):
             some = firsts[start : start + _WINDOWS]
@@ -196,7 +196,9 @@ def _join(data: AnyPath, described: Tables, clips: list[_Clip], remarks: list[st
         *(name for name in (described.label, described.group) if name not in (FILE, FOLDER, ROW, "")),
     ]
     rows: dict[str, dict[str, str]] = {}
-    for values, where in tables.read_rows(path, content, list(dict.fromkeys(wanted)), separator=_separator(path)):
+    for values, where in tables.read_rows(
+        path, content, list(dict.fromkeys(wanted)), separator=_separator(content, described.clip)
+    ):
         name = values[described.clip]
         if name in rows:
             raise UserError(f"{where}: {name} has a label before: delete one")
@@ -231,8 +233,10 @@ def _join(data: AnyPath, described: Tables, clips: list[_Clip], remarks: list[st
     return found
 
 
-def _separator(path: AnyPath) -> str:
-    return "\t" if path.suffix == ".tsv" else ","
+def _separator(content: bytes, column: str) -> str:
+    """Of a table of labels: the one by which its header has the column."""
+    names = content.partition(b"\n")[0].decode("utf-8-sig", "replace").strip()
+    return next((each for each in SEPARATORS if column in [name.strip('"') for name in names.split(each)]), ",")
 
 
 def _some(names: Sequence[str]) -> str:

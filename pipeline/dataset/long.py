@@ -67,8 +67,9 @@ def read_takes(path: AnyPath, points: Points, layout: Layout) -> Iterator[Take]:
     names = different.tolist() if has_ids else [takes.name_of(path)]
     points_of_rows = [points.names.index(name) if name in points.names else -1 for name in layout.rows]
     point_R = np.array([*points_of_rows, -1])[places_R]  # -1: not needed
+    rows_of_clip = np.split(np.argsort(clip_R, kind="stable"), np.cumsum(np.bincount(clip_R))[:-1])
     for clip in np.argsort(first).tolist():
-        rows = np.flatnonzero(clip_R == clip)
+        rows = rows_of_clip[clip]
         found = _split(numbers_R[rows], point_R[rows])
         for number, of_take in enumerate(found, 1):
             numbers, point, values = numbers_R[rows[of_take]], point_R[rows[of_take]], values_RxD[rows[of_take]]

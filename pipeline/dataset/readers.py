@@ -33,7 +33,7 @@ class Reader(Protocol):
 
     @staticmethod
     def count_frames(path: AnyPath, task: Task, ids: Sequence[int]) -> dict[int, int]:
-        """Frames of each clip of a file, without decoding coordinates."""
+        """Frames of each clip of a file; of parquet without decoding coordinates."""
 
 
 _READERS: dict[type, Reader] = {WideParquet: wide, LongParquet: long, Tables: tabular}  # type: ignore[dict-item]
@@ -60,4 +60,8 @@ def read_takes(path: AnyPath, task: Task) -> Iterator[Take]:
 
 def files_of(source: AnyPath, task: Task) -> list[AnyPath]:
     """The file, or those of the folder that may hold clips of the task. Raises `UserError` where there is none."""
-    return parquet.files_of(source, tabular.ENDINGS if isinstance(task.layout, Tables) else (parquet.ENDING,))
+    if not isinstance(task.layout, Tables):
+        return parquet.files_of(source)
+    labels = task.layout.labels.rpartition("/")[2]
+    files = parquet.files_of(source, tabular.ENDINGS)
+    return [file for file in files if file == source or file.name != labels]

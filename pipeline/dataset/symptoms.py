@@ -5,7 +5,7 @@ Shapes: T frames, P points, D dimensions of a point, of which the first two, x a
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -24,7 +24,7 @@ class Symptoms:
       single_frames: clips of one frame.
       frames_with_hand: frames in which a hand is seen.
       located: frames in which a hand or the centre is seen.
-      far_outside: those in which one of them is not within `FAR_OUTSIDE` of the image's corner.
+      far_outside: those in which one of them is farther than `FAR_OUTSIDE` from the image's corner.
       compared: times that a hand is seen in a frame together with both wrists of the pose.
       at_other_wrist: those in which its wrist is less than half as far from the other side's as from its own.
       frames_with_zeros: frames in which a part was exactly 0 throughout, and became missing.
@@ -83,51 +83,60 @@ def cleaned(landmarks_TxPxD: np.ndarray, points: Points) -> tuple[np.ndarray, Sy
       landmarks_TxPxD: float32; NaN for missing.
     """
     infinite = np.isinf(landmarks_TxPxD)
-    num_infinite = int(np.count_nonzero(infinite))
+    num_infinite = _count(infinite)
     if num_infinite:
         landmarks_TxPxD = np.where(infinite, np.float32(np.nan), landmarks_TxPxD)
-    zeros = list(_zeros(landmarks_TxPxD, points))
-    if zeros:
+    num_zeros = 0
+    zero_GxT = _zeros(landmarks_TxPxD, points)
+    if zero_GxT is not None:
+        num_zeros = _count(zero_GxT.any(axis=0))
         landmarks_TxPxD = landmarks_TxPxD.copy()
-        for group, zero_T in zeros:
+        for group, zero_T in zip(points.groups.values(), zero_GxT, strict=True):
             landmarks_TxPxD[zero_T, group] = np.nan
-    num_zeros = int(np.count_nonzero(np.any([zero_T for _, zero_T in zeros], axis=0))) if zeros else 0
-    found = dataclasses.replace(
-        symptoms(landmarks_TxPxD, points), frames_with_zeros=num_zeros, infinite_values=num_infinite
-    )
-    return landmarks_TxPxD, found
+    return landmarks_TxPxD, symptoms(landmarks_TxPxD, points, frames_with_zeros=num_zeros, infinite_values=num_infinite)
 
 
-def _zeros(landmarks_TxPxD: np.ndarray, points: Points) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yields each group that is 0 somewhere, with (T,) bool: where."""
-    groups = list(points.groups.values()) if points.centre is not None else []
-    # Rarely is the first point of one 0: only then the others are looked at.
-    if (landmarks_TxPxD[:, [group.start for group in groups], 0] == 0).any():
-        for group in groups:
-            zero_T = (landmarks_TxPxD[:, group] == 0).all(axis=(1, 2))
-            if zero_T.any():
-                yield group, zero_T
+def _zeros(landmarks_TxPxD: np.ndarray, points: Points) -> np.ndarray | None:
+    """(groups, T) bool: where all of a group is 0; None where that is nowhere, as in good recordings."""
+    groups = points.groups.values()
+    starts = [group.start for group in groups]
+    if points.centre is None or not (landmarks_TxPxD.take(starts, axis=1)[..., 0] == 0).any():
+        return None
+    zero_GxT = np.array([(landmarks_TxPxD[:, group] == 0).all(axis=(1, 2)) for group in groups])
+    return zero_GxT if zero_GxT.any() else None
 
 
-def symptoms(landmarks_TxPxD: np.ndarray, points: Points) -> Symptoms:
-    """Of one clip; NaN for missing. Where the task has no hands, there is less to be seen."""
+def symptoms(landmarks_TxPxD: np.ndarray, points: Points, **found: int) -> Symptoms:
+    """Of one clip; NaN for missing. Where the task has no hands, there is less to be seen.
+
+    Args:
+      found: counts of `Symptoms` that are known already.
+    """
     num_frames = len(landmarks_TxPxD)
-    found = {"clips": 1, "frames": num_frames, "single_frames": int(num_frames == 1)}
+    found |= {"clips": 1, "frames": num_frames}
     if not points.hands or points.centre is None or not points.pose_wrists:
         return Symptoms(**found, frames_with_hand=num_frames)
-    near = landmarks_TxPxD[:, [*points.wrists, points.centre, *points.pose_wrists], :2]
-    near_2x5xT = np.ascontiguousarray(near.T)
-    hands_2x2xT, pose_2x2xT = near_2x5xT[:, :2], near_2x5xT[:, 3:]
-    right_T, left_T, centre_T, *_ = near_2x5xT[0] == near_2x5xT[0]  # seen
-    found["frames_with_hand"] = int(np.count_nonzero(right_T | left_T))
-    found["located"] = int(np.count_nonzero(right_T | left_T | centre_T))
-    far_2x3xT = np.abs(near_2x5xT[:, :3]) > FAR_OUTSIDE
-    found["far_outside"] = int(np.count_nonzero(far_2x3xT.any(axis=(0, 1))))
-    own_2xT = np.square(hands_2x2xT - pose_2x2xT).sum(axis=0)
-    other_2xT = np.square(hands_2x2xT - pose_2x2xT[:, ::-1]).sum(axis=0)
-    found["compared"] = int(np.count_nonzero(own_2xT + other_2xT >= 0))  # not where any is missing
-    found["at_other_wrist"] = int(np.count_nonzero(4 * other_2xT < own_2xT))
-    return Symptoms(**found)
+    found["single_frames"] = int(num_frames == 1)
+    # As complex numbers, x + iy, and taken at once: conversion looks at every clip.
+    places_Tx5x2 = landmarks_TxPxD.take([*points.wrists, points.centre, *points.pose_wrists], axis=1)[..., :2]
+    near_5xT = np.ascontiguousarray(places_Tx5x2, np.float32).view(np.complex64)[..., 0].T
+    hands_2xT, pose_2xT = near_5xT[:2], near_5xT[3:]
+    right_T, left_T, centre_T = near_5xT[:3] == near_5xT[:3]  # seen
+    with np.errstate(over="ignore"):  # of numbers that are no places
+        far_3xT = np.abs(near_5xT[:3]) > FAR_OUTSIDE
+        to_own_2xT, to_other_2xT = np.abs(hands_2xT - pose_2xT), np.abs(hands_2xT - pose_2xT[::-1])
+    return Symptoms(
+        **found,
+        frames_with_hand=_count(right_T | left_T),
+        located=_count(right_T | left_T | centre_T),
+        far_outside=_count(far_3xT.any(axis=0)),
+        compared=_count(to_own_2xT + to_other_2xT >= 0),  # not where any is missing
+        at_other_wrist=_count(2 * to_other_2xT < to_own_2xT),
+    )
+
+
+def _count(values: Any) -> int:
+    return int(np.count_nonzero(values))
 
 
 def swap_hands(landmarks_TxPxD: np.ndarray, points: Points) -> np.ndarray:

@@ -4,6 +4,7 @@ Shapes: R rows of a table, T frames, C channels. A clip's id is made of the file
 place in the file (see `ids_of_file`), so that a reader knows without the list of clips which clip is which.
 """
 
+import collections
 import contextlib
 import csv
 import io
@@ -49,13 +50,9 @@ def read_clips(path: AnyPath, task: Task, ids: Sequence[int]) -> Iterator[tuple[
     tables = _tables(task)
     if tables.kind == "files":
         try:
-            found: np.ndarray | Fault = np.concatenate(
-                [_frames(task.points, rows) for rows, _ in batches(path, tables)]
-            )
+            found = _whole(path, task.points, tables, exact=True)
         except UserError as error:
             found = Fault(BAD_TABLE, str(error))
-        except ValueError:  # nothing to concatenate
-            found = Fault(NO_LANDMARKS, "its file has no rows")
         yield ids[0], found
         return
     number = ids[0] // _PLACES
@@ -77,10 +74,10 @@ def read_takes(path: AnyPath, points: Points, layout: Layout) -> Iterator[Take]:
     """
     assert isinstance(layout, Tables)
     if layout.kind == "files":
-        found = [_frames(points, rows) for rows, _ in batches(path, layout, exact=False)]
-        if not found:
-            raise parquet.unusable(path, Fault(NO_LANDMARKS, "its file has no rows"))
-        yield Take(name_of(path), np.concatenate(found))
+        found = _whole(path, points, layout, exact=False)
+        if isinstance(found, Fault):
+            raise parquet.unusable(path, found)
+        yield Take(name_of(path), found)
     elif layout.kind == "streams":
         for first, frames in _windows(path, points, layout, range(0, _PLACES, layout.stride)):
             last = first + layout.window
@@ -118,13 +115,12 @@ def header(path: AnyPath, tables: Tables) -> list[str]:
             try:
                 names = next(csv.reader(text, delimiter=tables.separator, strict=True), [])
             except (csv.Error, UnicodeDecodeError) as error:
-                raise UserError(f"{path}: its first line cannot be read ({error}): expected text in UTF-8") from error
+                raise UserError(f"{path}: it cannot be read ({error}): expected text in UTF-8") from error
         if not tables.header:
             names = [str(number) for number in range(len(names))]
     if not names:
         raise UserError(f"{path} is empty: expected a table")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
+    if twice := [name for name, count in collections.Counter(names).items() if count > 1]:
         raise UserError(f"{path} has the column {twice[0]!r} more than once")
     return names
 
@@ -143,18 +139,26 @@ def batches(
     """
     names = header(path, tables)
     wanted = [*(tables.values if numbers else ()), *texts]
-    if missing := [name for name in [*wanted, *(tables.columns if exact else ())] if name not in names]:
+    there, expected = set(names), set(tables.columns)
+    if missing := [name for name in [*wanted, *(tables.columns if exact else ())] if name not in there]:
         raise UserError(f"{path} lacks the column {missing[0]!r}: it has {', '.join(names)[:80]}")
-    if exact and (extra := [name for name in names if name not in tables.columns]):
+    if exact and (extra := [name for name in names if name not in expected]):
         raise UserError(f"{path} has the column {extra[0]!r}, which the first of the files has not")
     of_parquet = path.suffix == parquet.ENDING
     for batch in (_parquet if of_parquet else _csv)(path, tables, names, wanted):
-        found = {name: np.asarray(batch.column(name).cast(pa.string()).to_pylist(), object) for name in texts}
-        for name, column in found.items():
-            if any(value is None or "\n" in value or "\r" in value for value in column):
-                raise UserError(f"{path}: column {name} has a row without a value, or with a line break in it")
+        found = {name: _texts(path, name, batch.column(name)) for name in texts}
         values = [_numbers(path, name, batch.column(name)) for name in (tables.values if numbers else ())]
         yield np.stack(values, axis=1) if values else np.empty((batch.num_rows, 0), np.float32), found
+
+
+def _texts(path: AnyPath, name: str, column: pa.Array) -> np.ndarray:
+    try:
+        values = column.cast(pa.string()).to_pylist()
+    except pa.ArrowException as error:
+        raise UserError(f"{path}: column {name} is of the type {column.type}: expected texts or numbers") from error
+    if any(value is None or "\n" in value or "\r" in value for value in values):
+        raise UserError(f"{path}: column {name} has a row without a value, or with a line break in it")
+    return np.asarray(values, object)
 
 
 def _numbers(path: AnyPath, name: str, column: pa.Array) -> np.ndarray:
@@ -166,7 +170,8 @@ def _numbers(path: AnyPath, name: str, column: pa.Array) -> np.ndarray:
 
 
 def _csv(path: AnyPath, tables: Tables, names: list[str], wanted: list[str]) -> Iterator[pa.RecordBatch]:
-    kinds = {name: pa.float64() if name in tables.values else pa.string() for name in wanted}
+    values = set(tables.values)
+    kinds = {name: pa.float64() if name in values else pa.string() for name in wanted}
     try:
         with _opened(path) as source:
             reader = pyarrow.csv.open_csv(
@@ -214,6 +219,12 @@ def _tables(task: Task) -> Tables:
 def _frames(points: Points, rows_RxK: np.ndarray) -> np.ndarray:
     """(T, C, 1)."""
     return rows_RxK.reshape(-1, *points.shape)
+
+
+def _whole(path: AnyPath, points: Points, tables: Tables, *, exact: bool) -> np.ndarray | Fault:
+    """(T, C, 1) of a file that is a clip."""
+    rows = [rows for rows, _ in batches(path, tables, exact=exact)]
+    return _frames(points, np.concatenate(rows)) if rows else Fault(NO_LANDMARKS, "its file has no rows")
 
 
 def _clips_of_table(path: AnyPath, points: Points, tables: Tables) -> Iterator[tuple[str, np.ndarray]]:

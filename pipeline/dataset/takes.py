@@ -8,6 +8,7 @@ from pipeline.common.storage import AnyPath
 
 AGAIN = "frame numbers start again within a clip: each start is read as a take of its own"
 REPEATED = "frame numbers repeat: rows are read in their order"
+SCATTERED = "rows of a clip are in several places of the file: each is read as a take of its own"
 SHUFFLED = "rows are not in the order of their frame numbers: read in that of the numbers"
 SPARSE = "frame numbers rise by more than 1: if frames were left out, movement is faster than the model knows it"
 UNNUMBERED = "a row has no frame number: rows are read in their order"

@@ -82,9 +82,10 @@ def read_takes(path: AnyPath, points: Points, layout: Layout) -> Iterator[Take]:
             found, remarks = takes.split(numbers_R[row : row + len(landmarks)])
             row += len(landmarks)
             name = takes.name_of(path) if recording.id_column is None else sequence_id
+            scattered = (takes.SCATTERED,) if name in count else ()
             for rows in found:
                 count[name] += 1
-                yield Take(name, landmarks[rows] if remarks else landmarks, count[name], tuple(remarks))
+                yield Take(name, landmarks[rows] if remarks else landmarks, count[name], (*remarks, *scattered))
 
 
 def is_layout(names: Sequence[str], layout: Layout) -> bool:

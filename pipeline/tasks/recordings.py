@@ -68,12 +68,16 @@ class Recordings(OneClass):
 
     @classmethod
     def of_data(cls, data: AnyPath, labels: Iterable[str]) -> "Recordings":
-        raise UserError(f"the task {cls.name} needs a description of {data}: name it with --task FILE.toml")
+        raise UserError(f"the task {cls.name} needs a description of {data}: --task FILE.toml")
 
     @classmethod
     def of_parameters(cls, parameters: Mapping[str, Any]) -> Self:
         tables = Tables(**{name: as_tuple(value) for name, value in dict(parameters["tables"]).items()})
         return super().of_parameters({**parameters, "tables": tables})
+
+    @property
+    def clips_overlap(self) -> bool:
+        return self.tables.stride < self.tables.window
 
     @property
     def classes(self) -> tuple[str, ...]:

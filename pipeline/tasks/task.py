@@ -145,7 +145,7 @@ class Tables:
     group: str = ""
     window: int = 0
     stride: int = 0
-    purity: float = 1.0
+    purity: float = 0.8
     ignored: tuple[str, ...] = ()
     test: str = ""
     rate: float = 0.0
@@ -282,6 +282,11 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def seen(self, landmarks_TxPxD: np.ndarray) -> np.ndarray:
         """(T,) bool: the frames in which there is something to recognize."""
+
+    @property
+    def clips_overlap(self) -> bool:
+        """Whether clips may share frames: then only whole files or signers may be kept apart."""
+        return False
 
     @abc.abstractmethod
     def plausible(self, landmarks_TxPxD: np.ndarray, label: str) -> bool:

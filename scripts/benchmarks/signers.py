@@ -18,7 +18,6 @@ from pipeline.common.errors import UserError
 from pipeline.common.processes import call, check_status, module
 from pipeline.common.progress import console
 from pipeline.common.storage import AnyPath
-from pipeline.dataset import metadata
 from pipeline.dataset.splits import TEST
 from pipeline.report import read_rows
 from pipeline.scores import analysis, display
@@ -42,7 +41,7 @@ def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("--data", type=path, required=True, help="folder with the metadata and the parquet files")
     parser.add_argument("--output", type=path, required=True, help="directory for everything that is made")
-    parser.add_argument("--task", metavar="NAME", help="as of pipeline.convert")
+    parser.add_argument("--task", metavar="NAME|FILE", help="as of pipeline.convert")
     parser.add_argument("--preset", choices=list(config.PRESETS), required=True, help="of training.train")
     parser.add_argument("--groups", type=positive, default=5, metavar="K", help="how many models are trained")
     parser.add_argument(
@@ -53,8 +52,8 @@ def main() -> None:
     )
     args = parser.parse_args()
     config.resolve(args.preset, overrides=args.set)
-    task_type = conversion.task_of(args.data, args.task)
-    groups = deal(metadata.read(args.data, task_type.metadata).signers, args.groups, args.signers)
+    table, task = conversion.listed(args.data, args.task)
+    groups = deal(table.signers, args.groups, args.signers)
     settings = ["--preset", args.preset, *(word for change in args.set for word in ("--set", change))]
     rows: dict[int, Row] = {}
     reports = []
@@ -62,11 +61,11 @@ def main() -> None:
         shown = ",".join(map(str, signers))
         console.rule(f"{number}/{len(groups)} signers {shown}", align="left")
         dataset, trained, scores = (args.output / f"{name}-{number}" for name in ("dataset", "run", "scores"))
-        data = ["--data", as_word(args.data), "--task", task_type.name, "--test-signers", shown]
+        data = ["--data", as_word(args.data), "--task", args.task or task.name, "--test-signers", shown]
         stage("pipeline.convert", *data, output=dataset)
         stage("training.train", "--dataset", as_word(dataset), *settings, output=trained)
         stage("training.score", "--run", as_word(trained), "--dataset", as_word(dataset), output=scores)
-        task, found = read_rows(scores, TEST, left_out=set())
+        _, found = read_rows(scores, TEST, left_out=set())
         reports.append({"test_signers": signers, "score": analysis.report(found.values(), task)["score"]})
         rows |= found
     report = analysis.report(rows.values(), task)

@@ -121,18 +121,13 @@ CASES = [(name, command) for name, each in ENVIRONMENTS.items() for command in C
 
 
 @pytest.fixture(scope="session")
-def place(toy_data, toy_dataset, toy_run, command, made_once) -> pathlib.Path:
+def place(toy_data, toy_dataset, toy_model, made_once) -> pathlib.Path:
     """What the commands read. Shared: read it, do not change it."""
-
-    def make_model(folder: pathlib.Path) -> None:
-        from inference import export
-
-        command(export, "--run", toy_run, "--dataset", toy_dataset, "--output", folder)
 
     def make(folder: pathlib.Path) -> None:
         shutil.copytree(toy_data, folder / "data")
         shutil.copytree(toy_dataset, folder / "dataset")
-        shutil.copytree(made_once("toy-model", make_model), folder / "model")
+        shutil.copytree(toy_model, folder / "model")
         dataset, request = Dataset.open(folder / "dataset"), directories.Request(score_table.KIND, {})
         directories.prepare(folder / "scores", request)
         clips = [each for split in dataset.splits for each in dataset.clips(split)]

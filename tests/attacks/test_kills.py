@@ -19,6 +19,7 @@ from pipeline.common.errors import UserError
 from pipeline.dataset.dataset import Dataset
 from pipeline.scores import score_table
 from pipeline.scores.score_table import Learnt, Row
+from tests.spoiling import as_in_the_foreground
 
 ROOT = pathlib.Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -128,7 +129,8 @@ class Runner:
 @pytest.fixture(scope="module")
 def server():
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    with subprocess.Popen([sys.executable, "-c", SERVER], env=ENVIRONMENT, **pipes) as process:
+    command, options = [sys.executable, "-c", SERVER], {"env": ENVIRONMENT, "preexec_fn": as_in_the_foreground}
+    with subprocess.Popen(command, **options, **pipes) as process:
         yield process
         process.stdin.close()
 
@@ -227,15 +229,20 @@ def test_killed(name, how, request, place, runner, tmp_path):
 
 @pytest.fixture
 def start(tmp_path):
-    """`start(words)`: a process in a session of its own, with `tmp_path / "temporary"`; gone after the test."""
+    """`start(words)`: a process in a session of its own, with `tmp_path / "temporary"`; gone after the test.
+
+    With `nohup` it ignores SIGHUP, as if that command had started it.
+    """
     started = []
     environment = ENVIRONMENT | {"TMPDIR": str(tmp_path / "temporary")}
     (tmp_path / "temporary").mkdir()
 
-    def run(*words: object) -> subprocess.Popen:
+    def run(*words: object, nohup: bool = False) -> subprocess.Popen:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         command = [sys.executable, "-m", *map(str, words)]
-        started.append(subprocess.Popen(command, env=environment, start_new_session=True, **pipes))
+        options = {"env": environment, "start_new_session": True}
+        options["preexec_fn"] = ignore_hang_ups if nohup else as_in_the_foreground
+        started.append(subprocess.Popen(command, **options, **pipes))
         return started[-1]
 
     yield run
@@ -243,6 +250,10 @@ def start(tmp_path):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+def ignore_hang_ups() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def wait_for(process: subprocess.Popen, there) -> None:
@@ -282,11 +293,7 @@ def test_the_whole_path_is_killed(start, toy_settings, place, tmp_path):
 def test_nohup(start, place, tmp_path):
     """Whoever says that a command is to outlive the terminal is obeyed, by its workers too."""
     words = COMMANDS["convert"][0].format(place=place).split()
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which is what nohup does
-    try:
-        process = start(*words, "--output", tmp_path / "o")
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    process = start(*words, "--output", tmp_path / "o", nohup=True)
     wait_for(process, lambda: len(members(process.pid)) > 1)
     os.killpg(process.pid, signal.SIGHUP)
     shown, _ = process.communicate(timeout=120)

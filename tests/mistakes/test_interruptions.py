@@ -15,6 +15,7 @@ from pipeline.beam.runners import Runner
 from pipeline.common import directories, errors
 from pipeline.common.errors import UserError
 from pipeline.dataset import sharding
+from tests.spoiling import as_in_the_foreground
 
 ROOT = pathlib.Path(__file__).parents[2]
 REQUEST = directories.Request("dataset", {"files": {"a": 1, "b": 1}, "shards": [["a"], ["b"]]})
@@ -37,11 +38,6 @@ def place(tmp_path, monkeypatch):
     """An empty folder, the current one."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def as_in_the_foreground():
-    """A shell has what it starts in the background, such as these tests, ignore Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -156,7 +156,10 @@ def spatial_mask(landmarks_TxPx2: np.ndarray, config: cfg.Augment, random: np.ra
 
 
 def turn(values_TxPx1: np.ndarray, points: Points, config: cfg.Augment, random: np.random.Generator) -> np.ndarray:
-    """Turns all three-axis sensors alike, about an axis drawn at random: as one wears a bracelet otherwise."""
+    """Turns all three-axis sensors alike, about an axis drawn at random: as one wears a bracelet otherwise.
+
+    A frame that lacks one of a sensor's axes stays as it is: what its others would become is not known.
+    """
     axis = random.normal(size=3)
     x, y, z = axis / np.linalg.norm(axis)
     angle = math.radians(config.turn_degrees) * random.uniform(-1, 1)
@@ -165,7 +168,9 @@ def turn(values_TxPx1: np.ndarray, points: Points, config: cfg.Augment, random: 
     rotation_3x3 = np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * cross @ cross
     turned = values_TxPx1.copy()
     for axes in points.rotations:
-        turned[:, list(axes), 0] = values_TxPx1[:, list(axes), 0] @ rotation_3x3.T.astype(np.float32)
+        values_Tx3 = values_TxPx1[:, list(axes), 0]
+        turned_Tx3 = values_Tx3 @ rotation_3x3.T.astype(np.float32)
+        turned[:, list(axes), 0] = np.where(np.isnan(turned_Tx3), values_Tx3, turned_Tx3)
     return turned
 
 

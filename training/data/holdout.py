@@ -10,6 +10,7 @@ from pipeline.dataset import splits
 from pipeline.dataset.clips import Clip, ClipInfo
 from pipeline.dataset.dataset import Dataset
 from pipeline.dataset.splits import TEST, TRAIN, VALIDATION
+from pipeline.tasks.task import Task
 from training import config as cfg
 
 
@@ -19,13 +20,16 @@ def fold_of(dataset: Dataset, data: cfg.Data) -> dict[int, int]:
     Raises:
       UserError: there are more folds than signers, or clips, to divide.
     """
-    return divide({each.sequence_id: each.signer for each in dataset.clips(TRAIN)}, data, where=dataset.path)
+    signer_of = {each.sequence_id: each.signer for each in dataset.clips(TRAIN)}
+    return divide(signer_of, data, dataset.task, where=dataset.path)
 
 
-def divide(signer_of: Mapping[int, int], data: cfg.Data, *, where: AnyPath) -> dict[int, int]:
+def divide(signer_of: Mapping[int, int], data: cfg.Data, task: Task, *, where: AnyPath) -> dict[int, int]:
     """As `fold_of`, of the clips whose signers are given; `where` they are, for messages."""
     if not data.folds:
         return dict.fromkeys(signer_of, 0)
+    if data.fold_by_clip and task.clips_overlap:
+        raise UserError(f"{where}: folds by clip, but windows share frames: divide by signer")
     unit_of = {sequence_id: sequence_id if data.fold_by_clip else who for sequence_id, who in signer_of.items()}
     fold_of_unit = splits.divide(unit_of.values(), data.folds)
     if len(fold_of_unit) < data.folds:

@@ -16,10 +16,12 @@ from pipeline import tasks
 from pipeline.beam import conversion
 from pipeline.beam.runners import Runner
 from pipeline.common.errors import UserError
-from pipeline.dataset import description, guess, listing, tabular
+from pipeline.dataset import description, guess, listing, readers, tabular
 from pipeline.dataset.dataset import Dataset
 from pipeline.dataset.splits import SplitRule
 from pipeline.tasks.faults import Fault
+from training import config as cfg
+from training.data import holdout
 
 RANDOM = np.random.default_rng(0)
 PEOPLE, CLASSES = ("ann", "bob", "eve"), ("wave", "tap")
@@ -164,7 +166,7 @@ def test_what_is_left_over_is_said(data, described):
 
 
 def test_a_task_travels_as_json(described):
-    for text in (FILES, TABLE, ROWS, STREAMS + "rotate = []\npurity = 0.5\n"):
+    for text in (FILES, TABLE, ROWS, STREAMS + "purity = 0.5\n"):
         _, task, _ = described(text)
         assert tasks.from_json(json.loads(json.dumps(task.as_json())), "here") == task
 
@@ -211,6 +213,8 @@ WRONG = [
     (FILES.replace('clip = "name"\n', ""), "task.toml lacks clip"),
     (FILES.replace('clip = "name"', 'clip = "who"'), "labels.csv, line 3: eve has a label before"),
     (FILES + "frames = 2\n", "frames is of the kind 'rows', this is 'files'"),
+    (FILES + 'rotate = [["x", "y", "x"]]\n', "expected a list of lists of three channels"),
+    (ROWS.replace("3", "1"), "expected a whole number, two at least"),
     (FILES + 'rotate = [["x", "y"]]\n', "expected a list of lists of three channels"),
     (FILES + 'rotate = [["x", "y", "z"]]\n', "rotate has 'z', which is no channel"),
     (FILES + 'test = "who"\n', "expected a condition such as"),
@@ -289,12 +293,15 @@ def test_a_first_description_is_guessed_and_can_be_read(data, tmp_path, kept, ki
         if path.name not in kept:
             path.unlink() if path.is_file() else shutil.rmtree(path)
     text = guess.describe(data)
+    if kind == "rows":  # of 6 columns nobody knows how many frames they are
+        assert "# Add frames = ..." in text
+        text += "frames = 3\n"
     (tmp_path / "task.toml").write_text(text)
     task = description.read(tmp_path / "task.toml", data)
     assert task.tables.kind == kind
     found = dataclasses.asdict(task.tables)
     assert {name: found[name] for name in more} == more
-    assert task.channels == (("0", "1", "2", "3", "4", "5") if kind == "rows" else ("x", "y"))
+    assert task.channels == (("0", "1") if kind == "rows" else ("x", "y"))
     assert listing.read(data, task)[0].entries
 
 
@@ -356,3 +363,71 @@ def test_an_empty_line_of_one_column_is_a_missing_value(data, described):
         (data / f"clips/{name}.csv").write_text("x\n1\n\n3\n")
     table, task, _ = described(FILES.replace('["x", "y"]', '["x"]'))
     np.testing.assert_array_equal(values_of(data, task, table)["r00"][:, 0, 0], [1, np.nan, 3])
+
+
+def test_labels_with_other_separators(data, described):
+    text = (data / "labels.csv").read_text()
+    for separator in ";\t":
+        (data / "labels.csv").write_text(text.replace(",", separator))
+        assert len(described(FILES)[0].entries) == 12
+
+
+def test_the_table_of_labels_is_no_recording(data, described):
+    for path in (data / "clips").iterdir():
+        path.rename(data / path.name)
+    for name in ("all.csv", "wide.csv"):
+        (data / name).unlink()
+    table, task, _ = described(FILES.replace("clips/", ""))
+    assert len(table.entries) == 12
+    assert {path.name for path in readers.files_of(data, task)} == {f"{name}.csv" for name, *_ in CLIPS}
+
+
+def test_a_flat_folder_with_notes_is_described(data, tmp_path):
+    for path in (data / "clips").iterdir():
+        path.rename(data / path.name)
+    for name in ("all.csv", "wide.csv"):
+        (data / name).unlink()
+    shutil.rmtree(data / "streams")
+    (data / "README.txt").write_text('He said "hello\nand left.\n')
+    (data / "NOTES.txt").write_bytes("für später\n".encode("latin-1"))
+    (tmp_path / "task.toml").write_text(guess.describe(data))
+    task = description.read(tmp_path / "task.toml", data)
+    assert (task.tables.kind, task.tables.labels, task.channels) == ("files", "labels.csv", ("x", "y"))
+    assert len(listing.read(data, task)[0].entries) == 12
+
+
+def test_a_measurement_is_not_taken_for_a_name(tmp_path):
+    """It stays the same for some rows, but labels change meanwhile."""
+    rows = [(CLASSES[i % 2], i // 4, *RANDOM.normal(size=5)) for i in range(40)]
+    write(tmp_path / "one.csv", ["class", *(f"v{i}" for i in range(6))], rows)
+    text = guess.describe(tmp_path)
+    assert 'kind = "rows"' in text
+    assert "frames = " not in text.partition("# Add frames = ...")[2]
+
+
+def test_a_column_of_times_is_no_column_of_classes(described, monkeypatch):
+    monkeypatch.setattr(listing, "MOST_CLASSES", 50)
+    with pytest.raises(UserError, match="time has 90 values: is it a column of classes"):
+        described(STREAMS.replace('label = "class"', 'label = "time"'))
+
+
+def test_windows_that_share_frames_are_not_split_by_clip(data, tmp_path):
+    (tmp_path / "task.toml").write_text(STREAMS)
+    with pytest.raises(UserError, match="--split-by clip: windows share frames"):
+        conversion.convert(
+            data,
+            tmp_path / "o",
+            SplitRule(by="clip"),
+            num_shards=None,
+            runner=Runner(),
+            task_name=str(tmp_path / "task.toml"),
+        )
+    _, task, _ = listing.read(data, description.read(tmp_path / "task.toml", data))
+    folds = cfg.Data(folds=2, fold=1, fold_by_clip=True)
+    with pytest.raises(UserError, match="folds by clip, but windows share frames"):
+        holdout.divide({1: 1, 2: 2}, folds, task, where=data)
+
+
+def test_a_name_of_the_task_alone_is_not_enough(data):
+    with pytest.raises(UserError, match=r"the task recordings needs a description of .*: --task FILE.toml"):
+        conversion.listed(data, "recordings")

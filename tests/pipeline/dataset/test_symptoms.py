@@ -65,6 +65,11 @@ def test_one_hand_at_the_other_wrist_now_and_then():
     assert kinds(landmarks) == []
 
 
+@pytest.mark.filterwarnings("error")
+def test_numbers_near_the_largest():
+    assert "pixels" in kinds(np.sign(clip() - 0.5) * np.finfo(np.float32).max)
+
+
 def test_counts_of_several_clips():
     one = symptoms(clip()[5:6], POINTS)
     assert list((one + symptoms(clip(), POINTS)).complaints()) == []

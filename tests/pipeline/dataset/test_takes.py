@@ -147,7 +147,7 @@ def test_takes_of_a_wide_file(tmp_path, monkeypatch, landmarks, batch_rows):
     pq.write_table(pa.table(wide_columns(several, np.repeat(ids, lengths), frames)), tmp_path / "a.parquet")
     found = list(read_takes(tmp_path / "a.parquet", TASKS[0]))
     assert [(take.sequence_id, take.number) for take in found] == [(7, 1), (7, 2), (8, 1), (7, 3)]
-    assert [list(take.remarks) for take in found] == [[takes.AGAIN], [takes.AGAIN], [], []]
+    assert [list(take.remarks) for take in found] == [[takes.AGAIN], [takes.AGAIN], [], [takes.SCATTERED]]
     for i, take in enumerate(found):
         np.testing.assert_array_equal(take.landmarks, landmarks[: lengths[i]] + i)
 

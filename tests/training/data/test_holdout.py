@@ -61,7 +61,7 @@ def test_more_folds_than_there_is_to_divide(dataset, by_clip, folds, message):
 def test_the_fold_of_clips_of_no_data_set(dataset, by_clip):
     data = cfg.Data(folds=2, fold=1, fold_by_clip=by_clip)
     signers = {each.sequence_id: each.signer for each in dataset.clips("train")}
-    assert divide(signers, data, where=dataset.path) == fold_of(dataset, data)
+    assert divide(signers, data, dataset.task, where=dataset.path) == fold_of(dataset, data)
 
 
 @pytest.mark.parametrize("fold", [1, 2, 3])
