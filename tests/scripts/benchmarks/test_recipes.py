@@ -15,7 +15,7 @@ from training.runs import Run
 RECIPES = """
 [today]
 [wider]
-"encoder.width" = 10
+"encoder.width" = 12
 "encoder.halved_after" = "stem"
 """
 
@@ -25,7 +25,7 @@ def test_recipes_are_settings(tmp_path):
     file.write_text(RECIPES)
     assert benchmark.read_recipes(file, "small") == {
         "today": [],
-        "wider": ["encoder.width=10", "encoder.halved_after=stem"],
+        "wider": ["encoder.width=12", "encoder.halved_after=stem"],
     }
 
 
