@@ -55,6 +55,10 @@ class Augment:
     resample_probability: float = probability(0.8, "changing the speed")
     resample_low: float = setting(0.5, "least frames, relative to what there were", above=0)
     resample_high: float = setting(1.5, "most frames, relative to what there were", above=0)
+    crop_probability: float = probability(
+        0.0, "taking a part of a clip that is longer than the frame budget; only of heads for whole clips"
+    )
+    crop_low: float = setting(0.3, "shortest part, as a share of the frames", above=0, at_most=1)
     mirror_probability: float = probability(0.5, "exchanging left and right")
     affine_probability: float = probability(0.75, "rotation, shear and shift")
     rotation_degrees: float = setting(30.0, "largest rotation", at_least=0)
@@ -89,6 +93,12 @@ class Augment:
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
     epochs: int = setting(300, "passes over the training clips", at_least=1)
+    fewest_steps: int = setting(
+        0,
+        "steps of the whole run, at least: of few clips, an epoch goes over all of them as often as that takes",
+        at_least=0,
+        at_most=10**9,
+    )
     batch_size: int = setting(128, "clips a step", at_least=1)
     learning_rate: float = setting(1e-3, "peak rate of AdamW, after which it falls to 0 as a cosine", above=0)
     warmup_epochs: float = setting(5.0, "epochs in which the rate rises from 0", at_least=0)

@@ -65,6 +65,9 @@ def train(arguments: argparse.Namespace) -> None:
     trainer = Trainer(dataset, config, arguments.output, checkpoint_seconds=60 * arguments.checkpoint_minutes)
     with progress("steps") as bar:
         steps, done = config.optimizer.epochs * trainer.steps_per_epoch, trainer.start_step
+        if trainer.passes > 1:
+            clips = f"{len(trainer.chosen)} clips to train on: each epoch goes over them {trainer.passes} times"
+            bar.console.print(f"{clips}, for optimizer.fewest_steps={config.optimizer.fewest_steps}")
         task = bar.add_task("training", total=steps, completed=done, already=done, note="")
         for epoch in range(trainer.start_epoch, config.optimizer.epochs):
             summary = trainer.run_epoch(epoch, lambda: bar.advance(task))

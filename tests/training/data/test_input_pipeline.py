@@ -9,7 +9,7 @@ import pytest
 from pipeline.tasks.body import POINTS
 from training import config as cfg
 from training.data.augment import resample
-from training.data.input_pipeline import evaluation_batches, plan_epoch, training_batches
+from training.data.input_pipeline import evaluation_batches, passes, plan_epoch, training_batches
 
 NO_AUGMENTATION = dataclasses.replace(
     cfg.Augment(),
@@ -253,3 +253,50 @@ def test_evaluation_reaches_every_clip_once(corpus, batch_size):
         np.testing.assert_array_equal(labels, corpus.label_ids[position])
         lengths.append(num_frames)
     assert lengths == sorted(lengths, reverse=True)
+
+
+def test_few_clips_are_gone_over_more_often(corpus):
+    """As often as the run's steps take; each pass holds every clip once."""
+    chosen = np.arange(6)
+    optimizer = cfg.Optimizer(epochs=5, batch_size=4, fewest_steps=20)
+    assert passes(6, optimizer) == 3  # of 1.5 steps each, in 5 epochs
+    assert passes(10_000, optimizer) == 1
+    config = dataclasses.replace(make_config(augment=NO_AUGMENTATION), optimizer=optimizer)
+    plan = plan_of(corpus, chosen, config, 0)
+    assert plan.positions.shape == (4, 4)
+    assert collections.Counter(plan.positions.ravel().tolist()).total() == 16
+    assert max(collections.Counter(plan.positions.ravel().tolist()).values()) == 3
+    once = plan_of(corpus, chosen, make_config(augment=NO_AUGMENTATION), 0)
+    assert once.positions.shape == (1, 4)
+
+
+@pytest.mark.parametrize("probability", [0.0, 1.0])
+def test_parts_of_long_clips(corpus, probability):
+    """Of clips beyond the budget; as much is left of the budget as of the clip, so that its speed stays."""
+    budget = int(np.median(corpus.num_frames))
+    changes = {"crop_probability": probability, "crop_low": 0.4, "resample_probability": 0.0}
+    config = make_config(max_frames=budget, augment=dataclasses.replace(NO_AUGMENTATION, **changes))
+    chosen = np.arange(len(corpus))
+    plan = plan_epoch(corpus, chosen, config, np.ones_like, epoch=1, crop=True)
+    frames = corpus.num_frames[plan.positions]
+    taken, long = plan.lasts - plan.firsts, frames > budget
+    assert long.any()
+    assert (plan.firsts >= 0).all() and (plan.lasts <= frames).all()
+    assert (taken[~long] == frames[~long]).all()
+    if probability:
+        assert (taken[long] < frames[long]).any()
+        assert len(set(plan.firsts[long].tolist())) > 1
+    share = taken / frames
+    assert (share >= 0.39).all()
+    np.testing.assert_array_equal(plan.num_frames[long], np.rint(share[long] * budget))
+    ((inputs, _), *_) = training_batches(corpus, POINTS, config, plan, epoch=1)
+    first = corpus.landmarks(plan.positions[0, 0])[plan.firsts[0, 0] : plan.lasts[0, 0]]
+    expected = resample(first, plan.num_frames[0, 0])
+    np.testing.assert_array_equal(inputs["landmarks"][0][: len(expected)], expected)
+    assert same(plan, plan_epoch(corpus, chosen, config, np.ones_like, epoch=1, crop=True))
+
+
+def test_no_part_of_a_phrase_has_its_label(corpus):
+    config = make_config(max_frames=10, augment=dataclasses.replace(NO_AUGMENTATION, crop_probability=1.0))
+    plan = plan_epoch(corpus, np.arange(len(corpus)), config, np.ones_like, epoch=0)
+    assert (plan.lasts == corpus.num_frames[plan.positions]).all()
