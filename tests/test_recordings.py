@@ -57,6 +57,9 @@ def test_what_is_recognized_may_lack_its_label(command, tmp_path, capsys):
     command(describe, tmp_path / "data", "--output", tmp_path / "guessed.toml")
     said = capsys.readouterr().out
     assert 'kind = "streams"' in said
+    assert "as it is described: clips: " in said
+    assert "groups: 3; channels: " in said
+    assert "classes: 3 (movement-" in said
     assert "next: look at" in said
     task = description.read(tmp_path / "guessed.toml", tmp_path / "data")
     file = tmp_path / "data/streams/person-001.csv"

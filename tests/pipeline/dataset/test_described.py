@@ -428,6 +428,36 @@ def test_windows_that_share_frames_are_not_split_by_clip(data, tmp_path):
         holdout.divide({1: 1, 2: 2}, folds, task, where=data)
 
 
+def test_metadata_files_beside_a_description_are_refused(data, tmp_path):
+    (tmp_path / "task.toml").write_text(FILES)
+    with pytest.raises(UserError, match=r"--metadata labels.csv: .*task.toml says where labels are"):
+        conversion.listed(data, str(tmp_path / "task.toml"), ["labels.csv"])
+
+
+def test_ids_follow_the_table_of_labels(described):
+    """Which is backwards here: labels that slipped by a line are those of neighbours."""
+    table, _, _ = described(FILES)
+    assert {entry.source: i for i, entry in table.entries.items()} == {f"r{11 - i:02d}": i for i in range(12)}
+
+
+def test_axes_of_a_sensor_are_guessed():
+    assert guess._triples(["ax", "ay", "az", "x_gyro", "y_gyro", "z_gyro", "bx", "by", "x", "y", "z"]) == [
+        ["ax", "ay", "az"],
+        ["x_gyro", "y_gyro", "z_gyro"],
+    ]
+
+
+def test_the_row_of_a_wrong_value_far_down(data, described):
+    """Beyond what is read at a time."""
+    rows = (data / "all.csv").read_text()
+    filler = "".join(f"f{i},1,2,tap,ann\n" for i in range(100_000))
+    (data / "all.csv").write_text(rows + filler + "last,1,2,tap,ann\nlast,1,oops,tap,ann\n")
+    table, task, _ = described(TABLE)
+    row = len(rows.splitlines()) + 100_002
+    with pytest.raises(UserError, match=rf"all.csv: column y: Row #{row}: .*invalid value 'oops'"):
+        values_of(data, task, table)
+
+
 def test_a_name_of_the_task_alone_is_not_enough(data):
     with pytest.raises(UserError, match=r"the task recordings needs a description of .*: --task FILE.toml"):
         conversion.listed(data, "recordings")
