@@ -55,10 +55,6 @@ class Augment:
     resample_probability: float = probability(0.8, "changing the speed")
     resample_low: float = setting(0.5, "least frames, relative to what there were", above=0)
     resample_high: float = setting(1.5, "most frames, relative to what there were", above=0)
-    crop_probability: float = probability(
-        0.0, "taking a part of a clip that is longer than the frame budget; only of heads for whole clips"
-    )
-    crop_low: float = setting(0.3, "shortest part, as a share of the frames", above=0, at_most=1)
     mirror_probability: float = probability(0.5, "exchanging left and right")
     affine_probability: float = probability(0.75, "rotation, shear and shift")
     rotation_degrees: float = setting(30.0, "largest rotation", at_least=0)

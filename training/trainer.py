@@ -129,8 +129,7 @@ class Trainer:
         started = time.monotonic()
         self.model.begin_epoch(epoch)
         first_step = int(self.steps_done)
-        crop = not self.model.head.per_frame
-        plan = plan_epoch(self.training, self.chosen, self.config, self.model.fewest_frames, epoch=epoch, crop=crop)
+        plan = plan_epoch(self.training, self.chosen, self.config, self.model.fewest_frames, epoch=epoch)
         batches = training_batches(
             self.training,
             self.task.points,

@@ -28,14 +28,11 @@ class Plan:
     Attributes:
       positions: (steps, B) int64, of clips in the corpus.
       partners: (steps, B) int64, of the clip that is joined to each, -1 for none.
-      firsts, lasts: (steps, B) int64, the frames of each, joined, that are taken: from the first to before the last.
-      num_frames: (steps, B) int64, frames that those are resampled to.
+      num_frames: (steps, B) int64, frames that each, joined, is resampled to.
     """
 
     positions: np.ndarray
     partners: np.ndarray
-    firsts: np.ndarray
-    lasts: np.ndarray
     num_frames: np.ndarray
 
 
@@ -51,17 +48,15 @@ def plan_epoch(
     fewest_frames: Callable[[np.ndarray], np.ndarray],
     *,
     epoch: int,
-    crop: bool = False,
 ) -> Plan:
     """The batches of an epoch: shuffled, those of similar length together, the remainder dropped.
 
-    Which clips the remainder holds differs from epoch to epoch. Drawn here are what each is joined to, the part of it
-    that is taken, and the number of frames for the time-resampling augmentation, which keeps to the frame budget.
+    Which clips the remainder holds differs from epoch to epoch. Drawn here are what each is joined to, and the number
+    of frames for the time-resampling augmentation, which keeps to the frame budget.
 
     Args:
       chosen: positions of the clips to train on.
       fewest_frames: for lengths of labels (N,), the frames (N,) that resampling leaves where there were as many.
-      crop: whether a part of a clip has its label.
     """
     random = np.random.default_rng([config.seed, epoch])
     batch_size = config.optimizer.batch_size
@@ -75,18 +70,12 @@ def plan_epoch(
     frames = corpus.num_frames[positions] + joined * corpus.num_frames[partners]
     label_lengths = corpus.label_lengths[positions] + joined * corpus.label_lengths[partners]
     fewest = np.maximum(1, np.minimum(frames, fewest_frames(label_lengths)))
-    firsts, lasts = np.zeros_like(frames), frames
-    if crop and augment_config.crop_probability:
-        firsts, lasts = _parts(frames, config, random)
-        # As fast as whole clips are, which are resampled to the frame budget.
-        cropped = lasts - firsts < frames
-        frames = np.where(cropped, (lasts - firsts) * config.data.max_frames / frames, frames)
     frames = np.minimum(np.maximum(np.rint(frames * factor).astype(np.int64), fewest), config.data.max_frames)
     # Sorted within pools of some batches: little padding, yet other neighbours in every epoch.
     pool = np.arange(len(frames)) // (16 * batch_size)
     order = np.lexsort((frames, pool))
     steps = random.permutation(order.reshape(-1, batch_size))
-    return Plan(positions[steps], partners[steps], firsts[steps], lasts[steps], frames[steps])
+    return Plan(positions[steps], partners[steps], frames[steps])
 
 
 def _partners(
@@ -110,16 +99,6 @@ def _partners(
     return np.where(wanted & fits, drawn, partners)
 
 
-def _parts(num_frames: np.ndarray, config: cfg.Config, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The first frame, and the one after the last, of a part of each clip beyond the frame budget, or of all of it."""
-    shares = random.uniform(config.augment.crop_low, 1, len(num_frames))
-    wanted = random.uniform(size=len(num_frames)) < config.augment.crop_probability
-    shares[(num_frames <= config.data.max_frames) | ~wanted] = 1.0
-    taken = np.maximum(1, np.rint(num_frames * shares).astype(np.int64))
-    firsts = (random.uniform(size=len(num_frames)) * (num_frames - taken + 1)).astype(np.int64)
-    return firsts, firsts + taken
-
-
 def training_batches(
     corpus: Corpus,
     points: Points,
@@ -139,7 +118,7 @@ def training_batches(
       pad_to: frames of every batch; otherwise each is padded to its longest clip.
     """
 
-    def batch(step: int, positions: np.ndarray, partners: np.ndarray, firsts, lasts, num_frames: np.ndarray):
+    def batch(step: int, positions: np.ndarray, partners: np.ndarray, num_frames: np.ndarray):
         labels, label_lengths = corpus.label_ids[positions], corpus.label_lengths[positions]  # copies
         # Not [seed, epoch, step]: with step 0 that is the same stream as the plan's [seed, epoch].
         random = np.random.default_rng([config.seed, epoch, 1 + step])
@@ -151,12 +130,11 @@ def training_batches(
                 added = corpus.label_ids[partner, : corpus.label_lengths[partner]]
                 labels[row, label_lengths[row] : label_lengths[row] + len(added)] = added
                 label_lengths[row] += len(added)
-            part = augment.resample(landmarks[firsts[row] : lasts[row]], num_frames[row])
-            inputs.append(augment.augment(part, points, config.augment, random))
+            inputs.append(augment.augment(augment.resample(landmarks, num_frames[row]), points, config.augment, random))
         return _padded(inputs, pad_to), num_frames, labels, label_lengths
 
     steps = np.arange(first_step, len(plan.positions))
-    rows = _rows(steps, *(getattr(plan, field.name)[steps] for field in dataclasses.fields(plan)))
+    rows = _rows(steps, plan.positions[steps], plan.partners[steps], plan.num_frames[steps])
     return _batches(batch, rows, (None, pad_to, *points.shape))
 
 

@@ -268,35 +268,3 @@ def test_few_clips_are_gone_over_more_often(corpus):
     assert max(collections.Counter(plan.positions.ravel().tolist()).values()) == 3
     once = plan_of(corpus, chosen, make_config(augment=NO_AUGMENTATION), 0)
     assert once.positions.shape == (1, 4)
-
-
-@pytest.mark.parametrize("probability", [0.0, 1.0])
-def test_parts_of_long_clips(corpus, probability):
-    """Of clips beyond the budget; as much is left of the budget as of the clip, so that its speed stays."""
-    budget = int(np.median(corpus.num_frames))
-    changes = {"crop_probability": probability, "crop_low": 0.4, "resample_probability": 0.0}
-    config = make_config(max_frames=budget, augment=dataclasses.replace(NO_AUGMENTATION, **changes))
-    chosen = np.arange(len(corpus))
-    plan = plan_epoch(corpus, chosen, config, np.ones_like, epoch=1, crop=True)
-    frames = corpus.num_frames[plan.positions]
-    taken, long = plan.lasts - plan.firsts, frames > budget
-    assert long.any()
-    assert (plan.firsts >= 0).all() and (plan.lasts <= frames).all()
-    assert (taken[~long] == frames[~long]).all()
-    if probability:
-        assert (taken[long] < frames[long]).any()
-        assert len(set(plan.firsts[long].tolist())) > 1
-    share = taken / frames
-    assert (share >= 0.39).all()
-    np.testing.assert_array_equal(plan.num_frames[long], np.rint(share[long] * budget))
-    ((inputs, _), *_) = training_batches(corpus, POINTS, config, plan, epoch=1)
-    first = corpus.landmarks(plan.positions[0, 0])[plan.firsts[0, 0] : plan.lasts[0, 0]]
-    expected = resample(first, plan.num_frames[0, 0])
-    np.testing.assert_array_equal(inputs["landmarks"][0][: len(expected)], expected)
-    assert same(plan, plan_epoch(corpus, chosen, config, np.ones_like, epoch=1, crop=True))
-
-
-def test_no_part_of_a_phrase_has_its_label(corpus):
-    config = make_config(max_frames=10, augment=dataclasses.replace(NO_AUGMENTATION, crop_probability=1.0))
-    plan = plan_epoch(corpus, np.arange(len(corpus)), config, np.ones_like, epoch=0)
-    assert (plan.lasts == corpus.num_frames[plan.positions]).all()
