@@ -188,7 +188,7 @@ PRESETS |= {
     ),
 }
 
-# Recordings of other kinds, often few: what is augmented is time and channels.
+# Recordings of other kinds, often few: as many steps as if they were more. What is augmented is time and channels.
 PRESETS |= {
     "sequence-small": Config(
         encoder=Published(width=96, blocks=1, heads=4, dropout=0.2, attention_dropout=0.1),
@@ -208,7 +208,7 @@ PRESETS |= {
             channel_scale_probability=0.5,
             noise_probability=0.5,
         ),
-        optimizer=Optimizer(epochs=60, batch_size=16, learning_rate=2e-3, warmup_epochs=2.0),
+        optimizer=Optimizer(epochs=20, fewest_steps=1500, batch_size=16, learning_rate=2e-3, warmup_epochs=2.0),
     )
 }
 
