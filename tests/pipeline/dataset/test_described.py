@@ -3,9 +3,11 @@
 import csv
 import dataclasses
 import json
+import os
 import pathlib
 import re
 import shutil
+import tomllib
 
 import numpy as np
 import pyarrow as pa
@@ -461,3 +463,32 @@ def test_the_row_of_a_wrong_value_far_down(data, described):
 def test_a_name_of_the_task_alone_is_not_enough(data):
     with pytest.raises(UserError, match=r"the task recordings needs a description of .*: --task FILE.toml"):
         conversion.listed(data, "recordings")
+
+
+SHARED = pathlib.Path(os.environ.get("FINGERSPELLING_SHARED", pathlib.Path(__file__).parents[4] / "shared"))
+# Folder: clips, those to test on, groups (0: none).
+PUBLIC = {"watch": (140, 0, 10), "watch_streams": (4716, 0, 10), "vowels": (640, 370, 0)}
+PUBLIC |= {"pickup": (100, 50, 0), "digits": (1797, 597, 0)}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_the_descriptions_of_the_readme(tmp_path, name):
+    """They can be read, and are what `pipeline.describe` writes of those data sets."""
+    data = SHARED / "data/sensors" / name
+    if not data.is_dir():
+        pytest.skip(f"NOT CHECKED on shared recordings: there is no {data}")
+    readme = (pathlib.Path(__file__).parents[3] / "pipeline/README.md").read_text(encoding="utf-8")
+    texts = re.findall(r"^```toml\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
+    text = texts[list(PUBLIC).index(name)]
+    (tmp_path / "task.toml").write_text(text)
+    table, task, _ = listing.read(data, description.read(tmp_path / "task.toml", data))
+    tested = sum(entry.split == "test" for entry in table.entries.values())
+    assert (len(table.entries), tested, len(table.signers) if task.tables.group else 0) == PUBLIC[name]
+    guessed, written = tomllib.loads(guess.describe(data)), tomllib.loads(text)
+    if name == "watch":
+        assert (guessed.pop("channels"), written.pop("channels")) == (["ax", "ay", "az", "wx", "wy", "wz"], ["a?", "w?"])
+    if name == "digits":
+        del written["test"]
+    if name == "watch_streams":
+        assert guessed.pop("group") == "file"  # which it is anyway
+    assert guessed == written
