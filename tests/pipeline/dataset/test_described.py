@@ -486,7 +486,8 @@ def test_the_descriptions_of_the_readme(tmp_path, name):
     assert (len(table.entries), tested, len(table.signers) if task.tables.group else 0) == PUBLIC[name]
     guessed, written = tomllib.loads(guess.describe(data)), tomllib.loads(text)
     if name == "watch":
-        assert (guessed.pop("channels"), written.pop("channels")) == (["ax", "ay", "az", "wx", "wy", "wz"], ["a?", "w?"])
+        patterns = guessed.pop("channels"), written.pop("channels")
+        assert patterns == (["ax", "ay", "az", "wx", "wy", "wz"], ["a?", "w?"])
     if name == "digits":
         del written["test"]
     if name == "watch_streams":
