@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 import hashlib
 import json
 import pathlib
@@ -248,9 +249,15 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
+@functools.lru_cache  # one text for all clips of a file, of which there may be a million
+def _named(path: str) -> dict[str, str]:
+    pure = pathlib.PurePosixPath(path)
+    return {FILE: pure.stem, FOLDER: pure.parent.name}
+
+
 _PLACES: dict[str, Callable[[_Clip], str]] = {
-    FILE: lambda clip: pathlib.PurePosixPath(clip.path).stem,
-    FOLDER: lambda clip: pathlib.PurePosixPath(clip.path).parent.name,
+    FILE: lambda clip: _named(clip.path)[FILE],
+    FOLDER: lambda clip: _named(clip.path)[FOLDER],
     ROW: lambda clip: str(clip.place),
 }
 
