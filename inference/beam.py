@@ -1,18 +1,23 @@
-"""CTC prefix beam search, with or without a language model. numpy alone.
+"""CTC prefix beam search with a language model. numpy alone.
 
 U frames, V classes; the blank is class V. Source: A. Hannun et al., "First-pass large vocabulary continuous speech
 recognition using bi-directional recurrent DNNs", 2014; A. Graves, 2012.
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from inference.language import NGrams
-
 _LEAST = -math.inf
+_WIDTH = 8  # labels that are followed from frame to frame
 _RARE = math.log(1e-3)  # classes of a lower probability in a frame are not tried there
+
+
+class LanguageModel(Protocol):
+    def log_probabilities(self, label: Sequence[int]) -> np.ndarray:
+        """(V + 1,) of each class to be the next after those of `label`, and last of the label to end there."""
 
 
 class _Prefix(NamedTuple):
@@ -23,15 +28,15 @@ class _Prefix(NamedTuple):
 
 
 def decode(
-    outputs_UxV1: np.ndarray, *, width: int, language: NGrams | None = None, weight: float = 0.0, bonus: float = 0.0
+    outputs_UxV1: np.ndarray, language: LanguageModel, *, weight: float, bonus: float, width: int = _WIDTH
 ) -> tuple[list[int], float]:
     """The classes of the likeliest label, and the log of its probability by the network alone.
 
     Args:
       outputs_UxV1: (U, V + 1) logits.
+      weight: of the language model's log-probability, beside the network's.
+      bonus: of each class of a label.
       width: how many labels are followed from frame to frame.
-      weight: of the language model's log-probability beside the network's.
-      bonus: for each class of the label, against the language model's love of short ones.
     """
     shifted = outputs_UxV1 - outputs_UxV1.max(axis=-1, keepdims=True)
     logs = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
@@ -62,18 +67,15 @@ def decode(
                     continue
                 longer = (*label, c)
                 if longer not in prior:
-                    prior[longer] = prior[label] + bonus
-                    if language is not None:
-                        if label not in following:
-                            following[label] = language.log_probabilities(label)
-                        prior[longer] += weight * float(following[label][c])
+                    if label not in following:
+                        following[label] = weight * language.log_probabilities(label) + bonus
+                    prior[longer] = prior[label] + float(following[label][c])
                 grow(longer, 1, log)
         made = {label: _Prefix(*found) for label, found in grown.items()}
         beam = dict(sorted(made.items(), key=lambda item: -value(*item))[:width])
 
     def final(label: tuple[int, ...]) -> float:
-        end = weight * float(language.log_probabilities(label)[-1]) if language is not None else 0.0
-        return value(label, beam[label]) + end
+        return value(label, beam[label]) + weight * float(language.log_probabilities(label)[-1])
 
     best = max(beam, key=final)
     return list(best), _add(*beam[best])

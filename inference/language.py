@@ -1,13 +1,25 @@
 """Which labels are likely before anything is seen: a character n-gram model of the training labels. numpy alone.
 
-V classes (characters, as a task numbers them); class V stands for the end of a label, and for what precedes one.
+U frames, V classes (characters, as a task numbers them); class V stands for the end of a label, for what precedes one,
+and in outputs for the blank.
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+import pathlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+
+from inference import beam
+from pipeline.scores import analysis
+
+FILE_NAME = "language.npz"
+ORDER = 5  # classes that are looked at, the predicted one included
+WEIGHTS = (0.0, 0.25, 0.5, 0.75)
+FEWEST = 20  # clips that can tell whether it helps
+SURE = 0.95  # with which probability it must help; other clips might have validated
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,3 +76,68 @@ class NGrams:
         """Of a whole label, its end included."""
         ahead = [*label, self.num_classes]
         return float(sum(self.log_probabilities(ahead[:at])[each] for at, each in enumerate(ahead)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Language:
+    """A language model, and how much it counts.
+
+    Attributes:
+      weight: of its log-probability, beside the network's.
+      bonus: of each class of a label: what the language model takes from one on average, so that it favors no length.
+    """
+
+    grams: NGrams
+    weight: float
+    bonus: float
+
+    def classes(self, outputs_UxV1: np.ndarray) -> tuple[list[int], float]:
+        """The likeliest label for what the network gives, and the log of its probability by the network alone."""
+        return beam.decode(outputs_UxV1, self.grams, weight=self.weight, bonus=self.bonus)
+
+    def write(self, file: pathlib.Path) -> None:
+        grams = self.grams
+        arrays: dict[str, Any] = {f"grams_{n}": each for n, each in enumerate(grams.grams, 1)}
+        arrays |= {f"counts_{n}": each.astype(np.uint32) for n, each in enumerate(grams.counts, 1)}
+        np.savez_compressed(file, num_classes=grams.num_classes, weight=self.weight, bonus=self.bonus, **arrays)
+
+
+def read(file: BinaryIO) -> Language:
+    """What `Language.write` wrote. Raises `ValueError`, `LookupError` or `OSError` for anything else."""
+    with np.load(file, allow_pickle=False) as arrays:
+        order = sum(name.startswith("grams_") for name in arrays)
+        grams, counts = ([arrays[f"{name}_{n}"] for n in range(1, order + 1)] for name in ("grams", "counts"))
+        model = NGrams(int(arrays["num_classes"]), tuple(grams), tuple(each.astype(np.int64) for each in counts))
+        return Language(model, float(arrays["weight"]), float(arrays["bonus"]))
+
+
+def learn(
+    labels: Iterable[Sequence[int]],
+    num_classes: int,
+    heard: Sequence[tuple[np.ndarray, Sequence[int]]],
+    errors: Callable[[Sequence[int], Sequence[int]], int],
+) -> tuple[Language | None, dict[str, Any]]:
+    """A language model of labels, with the weight of `WEIGHTS` that makes the fewest errors on other clips.
+
+    Args:
+      heard: what the network gives for each of the other clips, and its label, which is not among `labels`.
+      errors: of a label and a prediction.
+
+    Returns:
+      None where it does not surely (`SURE`, `FEWEST`) make fewer errors than none; and the errors with each weight, as
+        JSON data.
+    """
+    grams = NGrams.of(labels, num_classes, ORDER)
+    lengths = sum(len(label) + 1 for _, label in heard)
+    taken = -sum(grams.log_probability(label) for _, label in heard) / max(lengths, 1)
+    candidates = [Language(grams, weight, weight * taken) for weight in WEIGHTS]
+    errors_WxN = np.array(
+        [[errors(label, each.classes(outputs)[0]) for outputs, label in heard] for each in candidates], np.int64
+    )
+    best = int(np.argmin(errors_WxN.sum(axis=1)))  # of equal ones the lowest weight
+    units_N = [max(len(label), 1) for _, label in heard]
+    counts = dict(zip(map(str, WEIGHTS), errors_WxN.sum(axis=1).tolist(), strict=True))
+    if not best or len(heard) < FEWEST:
+        return None, counts
+    found = analysis.difference(np.array([units_N, errors_WxN[0], errors_WxN[best]]).T)
+    return (candidates[best] if found["probability_of_improvement"] >= SURE else None), counts

@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import pytest
 
-from inference import beam
+from inference import beam, language
 from inference.language import NGrams
 
 LABELS = [[0, 1, 0], [0, 1, 2], [1], [], [2, 2]]
@@ -67,28 +67,53 @@ def of_every_path(outputs, blank):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_likeliest_label_is_found(seed):
-    """A beam that is wide enough finds what adding up all paths finds, with and without a language model."""
+    """A beam that is wide enough finds what adding up all paths finds."""
     outputs = np.random.default_rng(seed).normal(0, 1.5, (5, 4))
     shares = of_every_path(outputs, 3)
+    model = NGrams.of(LABELS, 3, 3)
     best = max(shares, key=shares.get)
-    found, log = beam.decode(outputs, width=1000)
+    found, log = beam.decode(outputs, model, weight=0.0, bonus=0.0, width=1000)
     assert (tuple(found), np.exp(log)) == (best, pytest.approx(shares[best]))
 
-    model = NGrams.of(LABELS, 3, 3)
     value = {
         label: np.log(share) + 0.7 * model.log_probability(label) + 0.4 * len(label) for label, share in shares.items()
     }
     best = max(value, key=value.get)
-    found, log = beam.decode(outputs, width=1000, language=model, weight=0.7, bonus=0.4)
+    found, log = beam.decode(outputs, model, weight=0.7, bonus=0.4, width=1000)
     assert (tuple(found), np.exp(log)) == (best, pytest.approx(shares[best]))
 
 
 def test_a_language_model_decides_between_what_looks_alike():
     outputs = np.log(np.array([[0.5, 0.4, 0.1], [0.05, 0.05, 0.9], [0.5, 0.4, 0.1]]))  # 0, blank, 0; or with 1s
-    assert beam.decode(outputs, width=8)[0] == [0, 0]
     model = NGrams.of([[1, 0]] * 20, 2, 3)
-    assert beam.decode(outputs, width=8, language=model, weight=1.0)[0] == [1, 0]
+    assert beam.decode(outputs, model, weight=0.0, bonus=0.0)[0] == [0, 0]
+    assert beam.decode(outputs, model, weight=1.0, bonus=0.0)[0] == [1, 0]
 
 
 def test_no_frames_spell_nothing():
-    assert beam.decode(np.empty((0, 4)), width=8) == ([], 0.0)
+    assert beam.decode(np.empty((0, 4)), NGrams.of(LABELS, 3, 3), weight=0.5, bonus=1.0) == ([], 0.0)
+
+
+def test_the_weight_is_that_of_the_fewest_errors():
+    """Of what looks alike, the labels decide; where the network is sure and right, no weight is better than none."""
+    alike = np.log(np.array([[0.5, 0.4, 0.1], [0.05, 0.05, 0.9], [0.5, 0.4, 0.1]]))
+    sure = np.log(np.array([[0.998, 0.001, 0.001], [0.001, 0.001, 0.998], [0.998, 0.001, 0.001]]))
+    count = lambda label, found: sum(a != b for a, b in itertools.zip_longest(label, found))  # noqa: E731
+    found, figures = language.learn([[1, 0]] * 20, 2, [(alike, [1, 0]), (sure, [0, 0])] * 10, count)
+    assert (found.weight, figures) == (0.25, {"0.0": 10, "0.25": 0, "0.5": 0, "0.75": 0})
+    taken = -(found.grams.log_probability([1, 0]) + found.grams.log_probability([0, 0])) / 6
+    assert found.bonus == pytest.approx(0.25 * taken)
+    few, chance = [(alike, [1, 0])] * 19, [(alike, [1, 0])] * 2 + [(sure, [0, 0])] * 98
+    for heard in (few, chance, [(sure, [0, 0])] * 20):
+        assert language.learn([[1, 0]] * 20, 2, heard, count)[0] is None
+    assert language.learn([[1, 0]] * 20, 2, [], count)[0] is None
+
+
+def test_it_is_written_and_read(tmp_path):
+    made = language.Language(NGrams.of(LABELS, 3, 4), 0.5, 0.7)
+    made.write(tmp_path / "language.npz")
+    with (tmp_path / "language.npz").open("rb") as file:
+        read = language.read(file)
+    assert (read.weight, read.bonus, read.grams.num_classes, read.grams.order) == (0.5, 0.7, 3, 4)
+    for label in ([], [0, 1], [2, 2, 2]):
+        assert read.grams.log_probability(label) == made.grams.log_probability(label)
