@@ -6,12 +6,15 @@ Writes scores.csv, a row a clip as `training.score` does, and report.json: inter
 errors and what was confused; `pipeline.report` compares two evaluations. The score is 1 - errors / units, both summed
 over all clips: for fingerspelling edits (insertions, deletions, substitutions) and characters. New signers and labels
 are those that the training split of the dataset has not: name the one that the model was trained on.
+
+The score is that of the exported file. Where the export has a language model, what `inference.recognize` says with it
+is scored too: scores-language.csv, and "language" in report.json.
 """
 
 import argparse
 import time
 
-from inference import latency
+from inference import language, latency
 from inference.recognizer import MODEL, Recognizer, read_manifest
 from pipeline import tasks
 from pipeline.common import directories, native_output
@@ -22,6 +25,8 @@ from pipeline.dataset.dataset import Dataset
 from pipeline.dataset.splits import SPLITS, TEST, TRAIN
 from pipeline.scores import analysis, display, score_table
 from pipeline.scores.score_table import Learnt, Row
+
+WITH_LANGUAGE = "scores-language.csv"
 
 
 def main() -> None:
@@ -47,6 +52,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     settings = {
         "task": dataset.task.as_json(),
         "model": model["files"][MODEL],
+        "language": model["files"].get(language.FILE_NAME),
         "dataset": dataset.fingerprint,
         "split": arguments.split,
         "threads": arguments.threads,
@@ -59,15 +65,29 @@ def evaluate(arguments: argparse.Namespace) -> None:
     learnt = Learnt.of(dataset.clips(TRAIN))
     known = {each.sequence_id: each for each in dataset.clips(arguments.split)}
     rows, milliseconds = [], []
+    with_language, milliseconds_with = [], []
     for clip in track(dataset.read(arguments.split), "evaluating", "clips", total=len(known)):
         started = time.perf_counter()
-        said = recognizer.recognize(clip.landmarks)
+        said = recognizer.recognize(clip.landmarks, greedy=True)
         milliseconds.append((time.perf_counter() - started) * 1000)
-        rows.append(Row.of(known[clip.sequence_id], said.label, dataset.task, learnt, probabilities=said.probabilities))
+        info = known[clip.sequence_id]
+        rows.append(Row.of(info, said.label, dataset.task, learnt, probabilities=said.probabilities))
+        if recognizer.language is not None:
+            said = recognizer.recognize(clip.landmarks)
+            milliseconds_with.append(said.milliseconds)
+            with_language.append(Row.of(info, said.label, dataset.task, learnt))
     score_table.write(arguments.output / score_table.FILE_NAME, rows)
     found = analysis.report(rows, dataset.task)
     times = latency.summary(milliseconds)
-    directories.write_json(arguments.output / analysis.REPORT, found | {"latency_milliseconds": times})
+    files = [score_table.FILE_NAME, analysis.REPORT]
+    report = found | {"latency_milliseconds": times}
+    if with_language:
+        files.append(WITH_LANGUAGE)
+        score_table.write(arguments.output / WITH_LANGUAGE, with_language)
+        greedy, helped = ({row.sequence_id: row for row in each} for each in (rows, with_language))
+        report["language"] = analysis.comparison(greedy, helped)
+        report["language"]["latency_milliseconds"] = latency.summary(milliseconds_with)
+    directories.write_json(arguments.output / analysis.REPORT, report)
     content = {
         "task": dataset.task.as_json(),
         "clips": len(rows),
@@ -75,9 +95,11 @@ def evaluate(arguments: argparse.Namespace) -> None:
         "exact": found["exact"],
         "latency_milliseconds": times,
     }
-    files = (score_table.FILE_NAME, analysis.REPORT)
     directories.complete(arguments.output, request, content, files=files)
     display.show(found, display.screen(), title=f"{arguments.split} clips")
+    if with_language:
+        names = ("the network alone", "with the language model")
+        display.show_comparison(report["language"], display.screen(), title=f"{arguments.split} clips", names=names)
     print(
         f"{arguments.output}: score {found['score']:.4f} on {len(rows):,} clips, {found['exact']:,} of them exact;"
         f" {times['mean']:.2f} ms a clip (P95 {times['p95']:.2f} ms, {arguments.threads} threads)"

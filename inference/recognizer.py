@@ -5,6 +5,7 @@ Shapes: T frames, K columns, P points, D dimensions of a point, C classes predic
 
 import dataclasses
 import hashlib
+import io
 import math
 import threading
 import time
@@ -12,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from inference import language
+from inference.language import Language
 from pipeline import tasks
 from pipeline.common import directories, errors, storage
 from pipeline.common.errors import UserError
@@ -31,7 +34,7 @@ class Prediction:
       label: empty where nothing was recognized.
       confidence: 0 to 1, the geometric mean of the probabilities of its classes (characters, say); 0 where nothing was
         recognized. It tells the surer predictions from the less sure; it is not a share of right characters: one that
-        was left out does not lower it.
+        was left out does not lower it. With a language model, of the network's probability of the whole label.
       milliseconds: how long that took.
       probabilities: of all classes, of a task with one class a clip; otherwise None.
     """
@@ -50,13 +53,15 @@ class Prediction:
 
 
 class Recognizer:
-    """A recognizer loaded from an export directory: `model.tflite` and `inference_args.json` are enough.
+    """A recognizer loaded from an export directory: `model.tflite`, `inference_args.json` and, where the export has
+    one, `language.npz` are enough.
 
     Threads may share one: they take turns, as LiteRT's interpreter does one thing at a time. To recognize at the same
     time, give each its own.
 
     Attributes:
       task: what it recognizes.
+      language: which labels are likely, where that makes fewer errors; None where it does not.
 
     Raises:
       UserError: the directory has no model, or one that is not this program's.
@@ -68,7 +73,7 @@ class Recognizer:
         directory = storage.path(directory)
         _check_is_export(directory)
         try:
-            self.task, content = _read(directory)
+            self.task, content, self.language = _read(directory)
             interpreter = Interpreter(model_content=content, num_threads=threads)
             self._turn = threading.Lock()
             self._runners = {name: interpreter.get_signature_runner(name) for name in (SERVING, RECOGNIZE)}
@@ -78,14 +83,24 @@ class Recognizer:
         except (OSError, ValueError, LookupError, TypeError, RuntimeError) as error:
             raise errors.cannot_read(directory, error, "export it again") from error
 
-    def recognize(self, landmarks_TxPxD: np.ndarray) -> Prediction:
-        """What a clip of any length says, none included; NaN for missing."""
+    def recognize(self, landmarks_TxPxD: np.ndarray, *, greedy: bool = False) -> Prediction:
+        """What a clip of any length says, none included; NaN for missing.
+
+        Args:
+          greedy: by the network alone, as the exported file says it, not by the language model too.
+        """
         started = time.perf_counter()
         found = self._run(RECOGNIZE, landmarks_TxPxD)
-        label = self.task.prediction(found["classes"].tolist())
-        # Rounding may make a certain class a little more than certain.
-        logs = np.log(np.clip(found["probabilities"].astype(np.float64), np.finfo(np.float64).tiny, 1.0))
-        confidence = float(np.exp(logs.mean())) if label else 0.0
+        if self.language is None or greedy:
+            classes = found["classes"].tolist()
+            # Rounding may make a certain class a little more than certain.
+            logs = np.log(np.clip(found["probabilities"].astype(np.float64), np.finfo(np.float64).tiny, 1.0))
+            log = logs.mean() if classes else 0.0
+        else:
+            classes, of_all = self.language.classes(found["outputs"].astype(np.float64))
+            log = of_all / max(len(classes), 1)
+        label = self.task.prediction(classes)
+        confidence = float(np.exp(log)) if label else 0.0
         probabilities = None
         if self.task.contract.filler is None:
             exponentials = np.exp(found["outputs"].astype(np.float64) - found["outputs"].max())
@@ -116,8 +131,8 @@ def task_of(directory: storage.AnyPath) -> tasks.Task:
         raise errors.cannot_read(directory, error, "export it again") from error
 
 
-def _read(directory: storage.AnyPath) -> tuple[tasks.Task, bytes]:
-    """The task and the model."""
+def _read(directory: storage.AnyPath) -> tuple[tasks.Task, bytes, Language | None]:
+    """The task, the model and the language model."""
     arguments = directories.read_json(directory / ARGUMENTS)
     content = (directory / MODEL).read_bytes()
     if "task" not in arguments or arguments.get("model_sha256") != hashlib.sha256(content).hexdigest():
@@ -125,7 +140,14 @@ def _read(directory: storage.AnyPath) -> tuple[tasks.Task, bytes]:
             f"{directory} holds a model of another program or version, or not the one that {ARGUMENTS} describes:"
             " export it again"
         )
-    return tasks.from_json(arguments["task"], directory / ARGUMENTS), content
+    found = None
+    if (expected := arguments.get("language_sha256")) is not None:
+        file = directory / language.FILE_NAME
+        of_language = file.read_bytes() if file.is_file() else b""
+        if hashlib.sha256(of_language).hexdigest() != expected:
+            raise UserError(f"{file} is missing, or not the one that {ARGUMENTS} describes: export it again")
+        found = language.read(io.BytesIO(of_language))
+    return tasks.from_json(arguments["task"], directory / ARGUMENTS), content, found
 
 
 def read_manifest(directory: storage.AnyPath) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def main() -> None:
         check_status(call(module("pipeline.track", *words), stdout=where))
         for video in recordings.read(output):
             file = output / FOLDER / f"{video.file}.parquet"
-            for take, found in recognize.recognized(file, recognizer, swap=False):
+            for take, found in recognize.recognized(file, recognizer, swap=False, greedy=False):
                 if args.json:
                     print(recognize.as_json(video.file, take, found, recognizer.task), flush=True)
                 else:

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from inference import recognizer
+from inference import evaluate, recognizer
 from pipeline import tasks
 from pipeline.beam import conversion
 from pipeline.common import directories, storage
@@ -206,6 +206,8 @@ def summarize(output: AnyPath, titles: list[str], truth: dict[int, str]) -> dict
     filtered = Dataset.open(output / FILTERED)
     scored_base, base = score_table.open_table(output / "scores")
     evaluated, final = score_table.open_table(output / "evaluation", analysis.KIND)
+    with_language = output / "evaluation" / evaluate.WITH_LANGUAGE
+    helped = score_table.read(with_language) if with_language.is_file() else None
     model = directories.read_manifest(output / "model", recognizer.KIND)
     directories.check_file(output / FILTERED / DROPPED, filtered.manifest["files"].get(DROPPED))
     with (output / FILTERED / DROPPED).open(encoding="utf-8") as lines:
@@ -222,7 +224,7 @@ def summarize(output: AnyPath, titles: list[str], truth: dict[int, str]) -> dict
             "threshold": filtered.manifest["settings"]["threshold"],
         },
         "score": {
-            name: {"clips": len(ids)} | _compared({i: base[i] for i in ids}, {i: final[i] for i in ids}, dataset.task)
+            name: {"clips": len(ids)} | _compared(ids, base, final, helped, dataset.task)
             for name, ids in groups.items()
             if ids
         },
@@ -239,11 +241,23 @@ def summarize(output: AnyPath, titles: list[str], truth: dict[int, str]) -> dict
     }
 
 
-def _compared(base: dict[int, score_table.Row], final: dict[int, score_table.Row], task: tasks.Task) -> dict[str, Any]:
-    """Both scores with their intervals, and how the second differs."""
-    found = {"base": analysis.report(base.values(), task), "final": analysis.report(final.values(), task)}
+def _compared(
+    ids: list[int],
+    base: dict[int, score_table.Row],
+    final: dict[int, score_table.Row],
+    helped: dict[int, score_table.Row] | None,
+    task: tasks.Task,
+) -> dict[str, Any]:
+    """The scores of some clips with their intervals, and how the second differs from the first.
+
+    Args:
+      helped: the final model's with its language model, if it has one.
+    """
+    tables = {"base": base, "final": final} | ({"final_with_language": helped} if helped else {})
+    chosen = {name: {i: table[i] for i in ids} for name, table in tables.items()}
+    found = {name: analysis.report(rows.values(), task) for name, rows in chosen.items()}
     scores = {name: {key: each[key] for key in ("score", "interval")} for name, each in found.items()}
-    return scores | {"comparison": analysis.comparison(base, final)}
+    return scores | {"comparison": analysis.comparison(chosen["base"], chosen["final"])}
 
 
 def _caught(base: dict[int, score_table.Row], dropped: set[int], truth: dict[int, str]) -> dict[str, dict[str, int]]:
@@ -275,6 +289,8 @@ def show(report: dict[str, Any], out: Console) -> None:
         without = f" (trained without fold 1 of {report['folds']})" if report["folds"] > 1 else ""
         table.add_row("  base", scored(score["base"]) + without)
         table.add_row("  final", scored(score["final"]))
+        if "final_with_language" in score:
+            table.add_row("  with its language model", scored(score["final_with_language"]))
         better = score["comparison"]["probability_of_improvement"]
         table.add_row("  final is better", f"with probability {better:.4f}")
     latency = model["latency_milliseconds"]

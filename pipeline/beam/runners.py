@@ -37,6 +37,9 @@ _USELESS = ("update", "transform_name_mapping", "create_from_snapshot", "enable_
 _CONNECT_SECONDS = 20
 
 _ENDING_SECONDS = 2.0
+# What makes another worker on this machine pay: see the table in the package's README.
+_MEGABYTES_OF_A_WORKER = 500
+_FILES_OF_A_WORKER = 300
 _WORKER_THREAD = "run_worker"  # Beam's name for a thread that looks after a worker process
 
 
@@ -46,13 +49,13 @@ class Runner:
 
     Attributes:
       name: one of `LOCAL`, `DASK`, `DATAFLOW`.
-      workers: processes on this machine; where there is a cluster, it decides.
+      workers: processes on this machine; None: as many as pay. Where there is a cluster, it decides.
       dask_address: of a Dask scheduler; None starts a cluster of `workers` processes on this machine.
       beam: options of Dataflow, by Beam's names.
     """
 
     name: str = LOCAL
-    workers: int = 1
+    workers: int | None = 1
     dask_address: str | None = None
     beam: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -69,8 +72,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--workers",
         type=arguments.positive,
-        default=os.cpu_count() or 1,
-        help="processes on this machine: all its cores if not given; not for a cluster elsewhere",
+        help="processes on this machine: as many as pay, one a core at most, if not given; not for a cluster elsewhere",
     )
     group.add_argument(
         "--dask-address",
@@ -174,6 +176,11 @@ def _check(runner: Runner) -> None:
         raise UserError(f"Dataflow: {' '.join(errors)}")
 
 
+def workers_that_pay(megabytes: float, files: int) -> int:
+    """One a core at most: another takes some three seconds to start, in which one reads about half of that."""
+    return min(os.cpu_count() or 1, 1 + int(megabytes / _MEGABYTES_OF_A_WORKER + files / _FILES_OF_A_WORKER))
+
+
 def run(runner: Runner, transform: "beam.PTransform", elements: Sequence[Any]) -> None:
     """Runs `Create(elements) | transform` to its end.
 
@@ -183,7 +190,7 @@ def run(runner: Runner, transform: "beam.PTransform", elements: Sequence[Any]) -
     """
     with _quiet(), _tidy():
         if runner.name == LOCAL:
-            _run_here(transform, elements, min(runner.workers, len(elements)))
+            _run_here(transform, elements, min(runner.workers or 1, len(elements)))
         elif runner.name == DASK:
             _run_on_dask(transform, elements, runner)
         else:
@@ -269,7 +276,7 @@ def _run_on_dask(transform: "beam.PTransform", elements: Sequence[Any], runner: 
     from apache_beam.runners.dask.dask_runner import DaskRunner
 
     with contextlib.ExitStack() as stack:
-        address = runner.dask_address or stack.enter_context(_dask_cluster(min(runner.workers, len(elements))))
+        address = runner.dask_address or stack.enter_context(_dask_cluster(min(runner.workers or 1, len(elements))))
         try:
             client = stack.enter_context(distributed.Client(address, timeout=_CONNECT_SECONDS, set_as_default=False))
         except (OSError, ValueError) as error:

@@ -86,6 +86,10 @@ def make_shards(
     if missing:
         # The largest first: what the last workers wait for is small.
         numbers = [shard.index for shard in sorted(missing, key=lambda shard: -shard.bytes)]
+        if runner.workers is None:
+            files = sum(len(shard.files) for shard in missing)
+            workers = runners.workers_that_pay(sum(shard.bytes for shard in missing) / 1e6, files)
+            runner = dataclasses.replace(runner, workers=workers)
         with _progress(directory, shards, reports, clips, title):
             if runner.name != runners.LOCAL:
                 make_shard, directory = _absolute(make_shard), directory.absolute()

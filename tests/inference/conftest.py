@@ -8,6 +8,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from inference import language
+from inference.language import Language, NGrams
+from inference.recognizer import ARGUMENTS
+from pipeline.common import directories
+from pipeline.tasks.fingerspelling import Fingerspelling
+
 
 @pytest.fixture(scope="session")
 def trained(toy_run):
@@ -22,6 +28,18 @@ def trained(toy_run):
 def copy(toy_model, tmp_path) -> pathlib.Path:
     """A copy of the toy model's directory, to be spoiled."""
     return pathlib.Path(shutil.copytree(toy_model, tmp_path / "copy"))
+
+
+@pytest.fixture
+def model_with_language(copy) -> pathlib.Path:
+    """A copy of the toy model, with a language model that knows a single label."""
+    task = Fingerspelling()
+    known = Language(NGrams.of([task.encode("hello")] * 20, len(task.classes), 5), 1.0, 1.0)
+    known.write(copy / language.FILE_NAME)
+    digest = directories.sha256_of(copy / language.FILE_NAME)
+    arguments = directories.read_json(copy / ARGUMENTS)
+    directories.write_json(copy / ARGUMENTS, arguments | {"language_sha256": digest})
+    return copy
 
 
 @pytest.fixture(scope="session")

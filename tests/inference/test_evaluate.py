@@ -41,6 +41,22 @@ def test_the_pooled_score_is_that_of_the_table(evaluation, toy_dataset, toy_mode
     assert (report["score"], report["latency_milliseconds"]) == (manifest["pooled_score"], latency)
 
 
+def test_a_language_model_is_scored_beside_the_file(model_with_language, toy_dataset, command, monkeypatch, tmp_path):
+    monkeypatch.setattr(directories, "check_file", lambda *_: None)  # the manifest of the copy does not know it
+    command(evaluate, "--model", model_with_language, "--dataset", toy_dataset, "--output", tmp_path / "out")
+    recognizer = Recognizer(model_with_language)
+    clips = {each.sequence_id: each.landmarks for each in Dataset.open(toy_dataset).read("test")}
+    alone = score_table.read(tmp_path / "out" / score_table.FILE_NAME)
+    helped = score_table.read(tmp_path / "out" / evaluate.WITH_LANGUAGE)
+    for i, landmarks in clips.items():
+        assert alone[i].prediction == recognizer.answer(landmarks)
+        assert helped[i].prediction == recognizer.recognize(landmarks).label
+    report = json.loads((tmp_path / "out" / analysis.REPORT).read_text())
+    assert report["language"]["first"] == report["score"] == score_table.pooled_score(alone.values())
+    assert report["language"]["second"] == pytest.approx(score_table.pooled_score(helped.values()))
+    assert report["language"]["second"] != report["score"]
+
+
 def test_another_split(toy_model, toy_dataset, command, tmp_path, capsys):
     words = [evaluate, "--model", toy_model, "--dataset", toy_dataset]
     command(*words, "--split", "train", "--output", tmp_path / "train")

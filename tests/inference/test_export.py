@@ -1,4 +1,3 @@
-import dataclasses
 import json
 
 import pytest
@@ -12,11 +11,8 @@ from pipeline.dataset.dataset import Dataset
 from pipeline.scores import analysis
 from training import train
 from training.data.corpus import Corpus
-from training.network.encoders import ENCODERS
-from training.network.encoders.encoder import EncoderSettings
 from training.predict import predict
 from training.runs import Run
-from training.settings import setting
 
 MAX_FRAMES = 16
 
@@ -121,58 +117,15 @@ def test_what_a_killed_call_left_is_removed(toy_run, toy_dataset, command, tmp_p
         command(*words)
 
 
-@dataclasses.dataclass(frozen=True)
-class Halving(EncoderSettings):
-    """One dense layer, then the mean of each two frames."""
-
-    name = "halving"
-
-    width: int = setting(24, "channels", at_least=1)
-
-    def frames(self, num_frames):
-        return (num_frames + 1) // 2
-
-    def make(self):
-        import keras
-        from keras import ops
-
-        from training.network.layers import Dense
-
-        class Layer(keras.layers.Layer):
-            def __init__(self, width):
-                super().__init__(name="encoder")
-                self.supports_masking = True
-                self.width = width
-                self.dense = Dense(width, activation="swish", name="dense")
-
-            def build(self, features_shape):
-                self.dense.build(features_shape)
-
-            def call(self, features_BxTxF, mask, training=False):
-                weights_BxTx1 = ops.cast(mask, "float32")[:, :, None]
-                x = ops.concatenate([self.dense(features_BxTxF) * weights_BxTx1, weights_BxTx1], axis=-1)
-                x = ops.pad(x, ((0, 0), (0, 1), (0, 0)))  # the last frame of an odd number has a partner too
-                sums = x[:, :-1:2] + x[:, 1::2]
-                return sums[:, :, :-1] / ops.maximum(sums[:, :, -1:], 1.0), mask[:, ::2]
-
-        return Layer(self.width)
-
-
-def test_an_encoder_that_halves_the_frames(toy_dataset, toy_settings, command, tmp_path, monkeypatch, noise):
+def test_half_the_frame_rate(toy_dataset, toy_settings, command, tmp_path, noise):
     """Trained, exported with all checks passed, and evaluated: nothing but the encoder's settings knows of it."""
     run, model, evaluation = (tmp_path / name for name in ("run", "model", "evaluation"))
-    changes = [change for change in toy_settings[3::2] if not change.startswith("encoder.")]
-    changes += ["encoder.name=halving", "optimizer.epochs=1"]
-    words = [word for change in changes for word in ("--set", change)]
-    with monkeypatch.context() as patched:
-        patched.setitem(ENCODERS, Halving.name, Halving)
-        command(train, "--preset", "small", "--dataset", toy_dataset, "--output", run, *words)
-        command(export, "--run", run, "--dataset", toy_dataset, "--output", model)
-        trained = Run.open(run)
-        assert trained.config.encoder == Halving()
-        dataset = Dataset.open(toy_dataset)
-        clips = list(dataset.read("test"))
-        expected = predict(trained.load_model(), Corpus.of_clips(clips, dataset.task), max_frames=MAX_FRAMES)
+    changes = ["--set", "encoder.halved_after=stem", "--set", "optimizer.epochs=1"]
+    command(train, "--dataset", toy_dataset, "--output", run, *toy_settings, *changes)
+    command(export, "--run", run, "--dataset", toy_dataset, "--output", model)
+    dataset = Dataset.open(toy_dataset)
+    clips = list(dataset.read("test"))
+    expected = predict(Run.open(run).load_model(), Corpus.of_clips(clips, dataset.task), max_frames=MAX_FRAMES)
     recognizer = Recognizer(model)
     for num_frames in (0, 1, 2, 7, 7, 8, 15, 16, 17, 40):
         assert len(recognizer.outputs(noise(num_frames))) == (min(max(num_frames, 1), MAX_FRAMES) + 1) // 2

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from inference import language
 from inference.recognizer import ARGUMENTS, MODEL, RECOGNIZE, SERVING, Recognizer, as_inputs
 from pipeline.common import directories
 from pipeline.common.errors import UserError
@@ -252,3 +253,31 @@ def test_arguments_of_another_program(copy, changes, message):
     arguments = json.loads((copy / ARGUMENTS).read_text()) | changes
     directories.write_json(copy / ARGUMENTS, arguments)
     refused(copy, message)
+
+
+def test_a_language_model_helps(model_with_language, monkeypatch):
+    """Between l and i, alike in a frame, the word decides; what the exported file says stays what it is."""
+    recognizer = Recognizer(model_with_language)
+    letters = [TASK.encode(each)[0] for each in "helio"]
+    outputs = rows(*({letter: 0.9} for letter in letters[:2]), {TASK.encode("l")[0]: 0.9}, {BLANK: 0.9})
+    outputs = np.concatenate([outputs, rows({letters[3]: 0.5, TASK.encode("l")[0]: 0.4}, {letters[4]: 0.9})])
+    greedy = TASK.encode("helio")
+    found = {"outputs": outputs, "classes": np.array(greedy), "probabilities": np.full(5, 0.9, np.float32)}
+    monkeypatch.setattr(recognizer, "_run", lambda *_: found)
+    said = recognizer.recognize(np.zeros(0))
+    assert said.label == "hello"
+    assert 0.4 ** (1 / 5) * 0.7 < said.confidence < 1
+    alone = recognizer.recognize(np.zeros(0), greedy=True)
+    assert (alone.label, alone.confidence) == ("helio", pytest.approx(0.9))
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "changed"])
+def test_a_language_model_that_is_not_the_exports(model_with_language, damage):
+    file = model_with_language / language.FILE_NAME
+    content = file.read_bytes()
+    if damage == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(content[:-1] if damage == "cut" else content[:40] + b"\0" + content[41:])
+    with pytest.raises(UserError, match=r"language\.npz.*export it again"):
+        Recognizer(model_with_language)

@@ -28,6 +28,15 @@ def frame_numbers(x_BxT):
     return ops.cumsum(ops.ones_like(x_BxT[0], dtype="float32")) - 1.0
 
 
+def halved(x_BxTxD, mask_BxT):
+    """The mean of every two frames (B, U, D), and their mask (B, U). A last frame that is alone is taken as it is."""
+    weights_BxTx1 = ops.cast(mask_BxT, x_BxTxD.dtype)[:, :, None]
+    # A frame more, whether or not the last needs a partner: a shape that depends on no remainder, see above.
+    x, weights = (ops.pad(each, ((0, 0), (0, 1), (0, 0))) for each in (x_BxTxD * weights_BxTx1, weights_BxTx1))
+    sums_BxUxD, weights_BxUx1 = (each[:, :-1:2] + each[:, 1::2] for each in (x, weights))
+    return sums_BxUxD / ops.maximum(weights_BxUx1, 1), mask_BxT[:, ::2]
+
+
 class Dense(keras.layers.Dense):
     """Keras' dense layer for (B, T, D), computed as one for (B * T, D)."""
 

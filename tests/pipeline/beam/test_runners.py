@@ -432,3 +432,12 @@ def test_a_run_leaves_nothing_changed(assert_put_back, workers, function, error)
     with pytest.raises(Exception, match=error) if error else contextlib.nullcontext():
         runners.run(Runner(workers=workers), beam.Map(function), [1, 2])
     assert_put_back()
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "files", "expected"),
+    [(0, 0, 1), (81, 6, 1), (450, 200, 2), (573, 6, 2), (70_000, 60, 4), (9, 6400, 4)],
+)
+def test_as_many_workers_as_pay(megabytes, files, expected, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    assert runners.workers_that_pay(megabytes, files) == expected

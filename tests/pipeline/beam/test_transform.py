@@ -49,6 +49,17 @@ def make(make_shard, directory, workers=1):
     )
 
 
+def test_as_many_workers_as_pay(tmp_path, monkeypatch):
+    """Where nobody says how many: by what is still to be made."""
+    asked, started = [], []
+    monkeypatch.setattr(runners, "workers_that_pay", lambda *work: asked.append(work) or 1)
+    run_with = runners.run
+    monkeypatch.setattr(runners, "run", lambda runner, *rest: started.append(runner.workers) or run_with(runner, *rest))
+    make(MakeEmpty(tmp_path), tmp_path, workers=None)
+    assert asked == [(sum(shard.bytes for shard in SHARDS) / 1e6, sum(len(shard.files) for shard in SHARDS))]
+    assert started == [1]
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_error_in_a_worker_is_the_users_line(tmp_path, workers):
     with pytest.raises(UserError) as caught:

@@ -47,9 +47,11 @@ def test_settings_of_another_encoder(halving_encoder):
     assert "\nwith encoder.name=halving:\n  encoder.width = 6\n" in cfg.help_text()
 
 
-@pytest.fixture
-def halving_model(halving_encoder, task):
-    model = Model(cfg.Config(encoder=halving_encoder()), task, np.zeros(600), np.ones(600))
+@pytest.fixture(params=["registered", "stem", "block"])
+def halving_model(request, halving_encoder, task):
+    published = Published(width=24, blocks=2, heads=2, halved_after=request.param)
+    encoder = halving_encoder() if request.param == "registered" else published
+    model = Model(cfg.Config(encoder=encoder), task, np.zeros(600), np.ones(600))
     model.build()
     model.compile(jit_compile=False)
     return model

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from training.network.encoders import Published
-from training.network.layers import SelfAttention, sample_dropout
+from training.network.layers import SelfAttention, halved, sample_dropout
 
 
 def sigmoid(x):
@@ -104,3 +104,16 @@ def test_dropout_is_for_training_only(encoder):
 def test_a_width_that_the_heads_do_not_divide():
     with pytest.raises(ValueError, match="width 8 is not a multiple of the number of heads 3"):
         SelfAttention(8, 3, 0.0)
+
+
+@pytest.mark.parametrize("num_frames", [0, 1, 2, 5, 6])
+@pytest.mark.parametrize("length", [6, 7])
+def test_every_two_frames_become_their_mean(num_frames, length):
+    """Whatever the padding holds, and if it begins between the two."""
+    x = np.random.default_rng(0).normal(size=(1, length, 3)).astype(np.float32)
+    x[:, num_frames:] = 1e6
+    found, mask = halved(x, np.arange(length)[None] < num_frames)
+    expected = [x[0, first : min(first + 2, num_frames)].mean(axis=0) for first in range(0, num_frames, 2)]
+    assert found.shape == (1, (length + 1) // 2, 3)
+    assert np.array(mask)[0].tolist() == [True] * len(expected) + [False] * (found.shape[1] - len(expected))
+    np.testing.assert_allclose(np.array(found)[0, : len(expected)], np.reshape(expected, (-1, 3)), rtol=1e-6)

@@ -20,6 +20,11 @@ class Published(EncoderSettings):
     expansion: int = setting(2, "how many times as wide the inner layers of a unit are", at_least=1)
     dropout: float = setting(0.2, "share of the clips for which a residual branch is dropped", at_least=0, below=1)
     attention_dropout: float = setting(0.2, "dropout of attention weights", at_least=0, below=1)
+    halved_after: str = setting(
+        "none",
+        "what the mean of every two frames is taken after, so that the rest computes half as much; not published",
+        choices=("none", "stem", "block"),
+    )
 
     def make(self):
         from keras import ops  # only now: Keras needs its backend to be chosen
@@ -27,15 +32,16 @@ class Published(EncoderSettings):
         from training.network import layers
 
         class PublishedEncoder(layers.MaskedLayer):
-            """Features (B, T, F) and mask (B, T) to hidden values (B, T, D) and the mask, as published.
+            """Features (B, T, F) and mask (B, T) to hidden values (B, U, D) and their mask, as published.
 
             A stem, then blocks of three convolution units and one transformer unit. Positions are added after the
-            first three convolution units.
+            first three convolution units. The frame rate may be halved after the stem, or after the first block.
             """
 
             def __init__(self, settings: Published, **kwargs):
                 super().__init__(**kwargs)
                 self.width = width = settings.width
+                self.halved_after = settings.halved_after
                 self.stem = layers.Dense(width, use_bias=False, name="stem")
                 self.stem_norm = layers.BatchNorm(name="stem_norm")
                 own = (settings.expansion, settings.dropout)
@@ -60,15 +66,22 @@ class Published(EncoderSettings):
 
             def call(self, features_BxTxF, mask, training=False):
                 x = self.stem_norm(self.stem(features_BxTxF), training=training, mask=mask)
+                if self.halved_after == "stem":
+                    x, mask = layers.halved(x, mask)
                 for index, (convolutions, transformer) in enumerate(self.blocks):
                     for unit in convolutions:
                         x = unit(x, mask=mask, training=training)
                     if index == 0:
                         x = x + ops.cast(layers.sinusoidal_positions(layers.frame_numbers(mask), x.shape[-1]), x.dtype)
                     x = transformer(x, mask=mask, training=training)
+                    if index == 0 and self.halved_after == "block":
+                        x, mask = layers.halved(x, mask)
                 return x, mask
 
         return PublishedEncoder(self, name="encoder")
+
+    def frames(self, num_frames):
+        return num_frames if self.halved_after == "none" else (num_frames + 1) // 2
 
     def fault(self) -> str | None:
         if self.width % self.heads or self.width % 2:
