@@ -78,7 +78,7 @@ def read(data: AnyPath, task: Recordings) -> tuple[Metadata, Recordings, list[st
     entries: dict[int, Entry] = {}
     split_of_group: dict[str, bool] = {}
     for index, (clip, label) in enumerate(zip(clips, labels, strict=True)):
-        (clip_id,) = tabular.ids_of_file(number_of[clip.path], [clip.place], described)
+        clip_id = described.clip_id(number_of[clip.path], clip.place)
         signer = signers[index] if signers else clip_id
         tests = tested is not None and tested(clip)
         if described.group and split_of_group.setdefault(whose[index], tests) != tests:
@@ -112,8 +112,8 @@ def files_of(data: AnyPath, described: Tables) -> list[str]:
 
 
 def _of_files(data: AnyPath, described: Tables, files: Sequence[str]) -> Iterator[_Clip]:
-    for path in files:
-        yield _Clip(path, 0, pathlib.PurePosixPath(path).stem, _places(path, 0))
+    for number, path in enumerate(files):
+        yield _Clip(path, number, pathlib.PurePosixPath(path).stem, _places(path, 0))
 
 
 def _of_table(data: AnyPath, described: Tables, files: Sequence[str]) -> Iterator[_Clip]:
@@ -203,6 +203,7 @@ def _join(data: AnyPath, described: Tables, clips: list[_Clip], remarks: list[st
         if name in rows:
             raise UserError(f"{where}: {name} has a label before: delete one")
         rows[name] = values
+    place_of = {name: place for place, name in enumerate(rows)}
     found: list[_Clip] = []
     used: dict[str, _Clip] = {}
     without: list[str] = []
@@ -219,7 +220,9 @@ def _join(data: AnyPath, described: Tables, clips: list[_Clip], remarks: list[st
             )
         else:
             used[fitting[0]] = clip
-            found.append(dataclasses.replace(clip, columns={**rows[fitting[0]], **clip.columns}))
+            # Files are numbered as their labels are: labels that slipped by a line are then found by their neighbours.
+            place = place_of[fitting[0]] if described.kind == "files" else clip.place
+            found.append(dataclasses.replace(clip, place=place, columns={**rows[fitting[0]], **clip.columns}))
     over = [name for name in rows if name not in used]
     if not found:
         raise UserError(
