@@ -25,13 +25,12 @@ class Chart:
 
 
 def _figure(label: str, *, height: int = 260, tooltips: Any = None, **options: Any) -> Any:
-    from bokeh.models import HoverTool
+    from bokeh.models import HoverTool, Title
     from bokeh.plotting import figure
 
     hover = [HoverTool(tooltips=tooltips, point_policy="follow_mouse")] if tooltips else []
     plot = figure(sizing_mode="stretch_width", height=height, toolbar_location=None, tools=hover, **options)
-    plot.title.text = label
-    plot.title.text_font_size, plot.title.text_font_style, plot.title.text_color = "13px", "normal", "#222"
+    plot.title = Title(text=label, text_font_size="13px", text_font_style="normal", text_color="#222")
     for axis in plot.axis:
         axis.axis_label_text_font_style, axis.axis_label_text_font_size = "normal", "12px"
         axis.minor_tick_line_color = None
@@ -86,7 +85,7 @@ def histogram(
       line: a value that is marked, and what it `says`.
       span: from where to where; otherwise as the values reach.
     """
-    from bokeh.models import Span
+    from bokeh.models.annotations import Span
 
     everything = np.concatenate([np.asarray(values, np.float64) for values in groups.values()])
     low, high = span or (float(everything.min()), float(np.percentile(everything, 99.5)))
@@ -119,7 +118,8 @@ def histogram(
 
 def intervals(label: str, figures: Mapping[str, Mapping[str, Any]], *, across: str) -> Chart:
     """A score with its interval for each name, the first on top."""
-    from bokeh.models import ColumnDataSource, Whisker
+    from bokeh.models import ColumnDataSource
+    from bokeh.models.annotations import Whisker
 
     names = list(figures)[::-1]
     data = {
@@ -134,17 +134,21 @@ def intervals(label: str, figures: Mapping[str, Mapping[str, Any]], *, across: s
     source = ColumnDataSource(data)
     plot.add_layout(Whisker(base="name", lower="low", upper="high", dimension="width", source=source, line_color=GRAY))
     plot.scatter(x="score", y="name", size=9, color=BLUE, source=source)
+    low, high = min(data["low"]), max(data["high"])
+    room = max(0.04 * (high - low), 0.01)
+    plot.x_range.start, plot.x_range.end = low - room, high + room  # whiskers do not make themselves room
     return Chart(plot, label)
 
 
 def heat(label: str, counts: Mapping[tuple[str, str], int], *, rows: Sequence[str], columns: Sequence[str]) -> Chart:
     """A square for each (row, column) with a count."""
-    from bokeh.models import ColorBar, LinearColorMapper
+    from bokeh.models import LinearColorMapper
+    from bokeh.models.annotations import ColorBar
 
     pairs = [(row, column) for row in rows for column in columns if counts.get((row, column))]
     values = [counts[pair] for pair in pairs]
     shades = [f"#{255 - i * 255 // 63:02x}{255 - i * 141 // 63:02x}{255 - i * 77 // 63:02x}" for i in range(6, 64)]
-    mapper = LinearColorMapper(shades, low=0, high=max(values, default=1))
+    mapper = LinearColorMapper(palette=shades, low=0, high=max(values, default=1))
     plot = _figure(
         label,
         height=110 + 18 * len(rows),
@@ -172,9 +176,8 @@ def lines(label: str, series: Mapping[str, tuple[Sequence[float], Sequence[float
 
 def points(label: str, x: Sequence[float], y: Sequence[float], names: Sequence[str], *, across: str, up: str) -> Chart:
     """A point for each pair, and the line where both are equal."""
-    plot = _figure(
-        label, height=340, x_axis_label=across, y_axis_label=up, tooltips=[("", "@name"), (across, "@x"), (up, "@y")]
-    )
+    said = [("", "@name"), (across, "@x"), (up, "@y")]
+    plot = _figure(label, height=340, x_axis_label=across, y_axis_label=up, tooltips=said)
     low, high = min([*x, *y]), max([*x, *y])
     plot.line([low, high], [low, high], color=GRAY, line_dash="dashed")
     plot.scatter("x", "y", size=7, alpha=0.5, color=BLUE, source={"x": x, "y": y, "name": names})

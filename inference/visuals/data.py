@@ -52,12 +52,17 @@ class Look:
 
 
 def parts(points: Points) -> dict[str, slice]:
-    """The parts of a frame that are told apart: its groups, otherwise its points, or all of them where they are many."""
+    """The parts of a frame that are told apart: its groups, or else its points, or all of them where they are many."""
     if points.groups:
         return {name.replace("_", " "): group for name, group in points.groups.items()}
     if len(points.names) <= _MOST_PARTS:
         return {name: slice(i, i + 1) for i, name in enumerate(points.names)}
     return {"all channels": slice(0, len(points.names))}
+
+
+def people(task: Task) -> str:
+    """What the numbers of signers stand for."""
+    return "group" if task.points.centre is None else "signer"
 
 
 def look(info: ClipInfo, clip: Clip, task: Task) -> Look:
@@ -105,7 +110,7 @@ def section(sources: Sources, looks: Sequence[Look]) -> Section:
     by_split = {name: by_split[name] for name in sorted(by_split, key=lambda name: (*SPLITS, name).index(name))}
     blocks = [
         Block("What there is", _overview(sources, by_split)),
-        Block("Signers" if task.points.centre is not None else "Groups", [_signers(by_split)]),
+        Block(f"{people(task).capitalize()}s", [_signers(by_split, task)]),
         Block("Labels", _labels(by_split, task)),
         Block("Lengths", _lengths(sources, by_split)),
         Block("What is missing", _missing(looks, task)),
@@ -129,34 +134,26 @@ def _overview(sources: Sources, by_split: Mapping[str, Sequence[Look]]) -> list[
         rejected = dict(sorted(collections.Counter(each["reason"] for each in examples).items()))
     rows = [
         ["clips", *(f"{each['clips']:,}" for each in figures.values())],
-        [
-            "signers" if task.points.centre is not None else "groups",
-            *(f"{len(each['signers']):,}" for each in figures.values()),
-        ],
+        [f"{people(task)}s", *(f"{len(each['signers']):,}" for each in figures.values())],
         ["frames", *(f"{each['frames']:,}" for each in figures.values())],
-        [
-            f"without {task.visible}",
-            *(f"{each['frames_unseen'] / max(1, each['frames']):.1%}" for each in figures.values()),
-        ],
+        [f"without {task.visible}", *(_share(each["frames_unseen"], each["frames"]) for each in figures.values())],
     ]
     if task.rate:
         rows.insert(3, ["minutes", *(f"{each['frames'] / task.rate / 60:,.1f}" for each in figures.values())])
-    for key, what in (("frames", "frames a clip"), ("units", f"{task.unit} a clip")):
-        if key == "frames" or task.contract.filler is not None:
-            for name in summary.SPREAD:
-                rows.append(
-                    [f"{what}: {name}", *(f"{each[f'{key}_per_clip'].get(name, '')}" for each in figures.values())]
-                )
-    items: list[str | Table | Chart] = [Table(["", *figures], rows)]
+    counted = {"frames": "frames"} | ({"units": task.unit} if task.contract.filler is not None else {})
+    spreads = [
+        [f"{what}, {split}", *(f"{each[f'{key}_per_clip'].get(name, '')}" for name in summary.SPREAD)]
+        for key, what in counted.items()
+        for split, each in figures.items()
+    ]
+    items: list[str | Table | Chart] = [Table(["", *figures], rows), Table(["of a clip", *summary.SPREAD], spreads)]
     if not task.rate:
         items.append("The data do not say how many frames a second there are: lengths are in frames.")
     items.append(f"{read:,} clips read, {read - sum(rejected.values()):,} used, {sum(rejected.values()):,} rejected.")
     if rejected:
         first = {each["reason"]: each for each in reversed(examples)}
-        table = [
-            [reason, f"{n:,}", str(first[reason]["sequence_id"]), str(first[reason].get("detail", ""))]
-            for reason, n in rejected.items()
-        ]
+        told = ((reason, n, first[reason]) for reason, n in rejected.items())
+        table = [[reason, f"{n:,}", f"{each['sequence_id']}", f"{each.get('detail', '')}"] for reason, n, each in told]
         items.append(Table(["rejected because of", "clips", "such as", "why"], table))
     if found is not None:
         items += [f"Looks wrong: {complaint}." for complaint in found.manifest.get("complaints", ())]
@@ -166,27 +163,31 @@ def _overview(sources: Sources, by_split: Mapping[str, Sequence[Look]]) -> list[
         ]
         if shared:
             items.append(
-                Table(["what splits share", "signers", "clips", "labels", "clips of the second with those"], shared)
+                Table(["splits share", "signers", "clips", "labels", "clips of the second with those"], shared)
             )
-    elif sources.folder.num_listed < len(sources.folder.table.entries):
+    elif sources.folder and sources.folder.num_listed < len(sources.folder.table.entries):
         all_of_it = len(sources.folder.table.entries)
-        items.append(
-            f"Read were {len(sources.folder.files):,} files, evenly spread: {read:,} of {all_of_it:,} clips (--clips)."
-        )
+        files = f"{len(sources.folder.files):,} files, evenly spread"
+        items.append(f"Read were {files}: {read:,} of {all_of_it:,} clips (--clips).")
     return items
+
+
+def _share(some: int, of: int) -> str:
+    return f"{some / max(1, of):.1%}"
 
 
 def _lines(file: Any) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
-def _signers(by_split: Mapping[str, Sequence[Look]]) -> Chart:
+def _signers(by_split: Mapping[str, Sequence[Look]], task: Task) -> Chart:
     counts = {split: collections.Counter(each.info.signer for each in group) for split, group in by_split.items()}
     total = sum(counts.values(), collections.Counter())
     order = [who for who, _ in sorted(total.items(), key=lambda item: (-item[1], item[0]))][: 3 * _MOST]
     shown = f", the {len(order)} with most clips of {len(total)}" if len(order) < len(total) else ""
     groups = {split: [of[who] for who in order] for split, of in counts.items()}
-    return charts.stacked(f"Clips by signer or group, and split{shown}", list(map(str, order)), groups, across="number")
+    title = f"Clips by {people(task)} and split{shown}"
+    return charts.stacked(title, list(map(str, order)), groups, across=people(task))
 
 
 def _labels(by_split: Mapping[str, Sequence[Look]], task: Task) -> list[str | Table | Chart]:
@@ -199,30 +200,27 @@ def _labels(by_split: Mapping[str, Sequence[Look]], task: Task) -> list[str | Ta
             return [charts.bars(title, {label: counts[label] for label in order}, across="clips")]
         ends = (("most", order[:_MOST]), ("least", order[-_MOST:]))
         return [
-            charts.bars(
-                f"{title}: the {_MOST} {word} frequent", {label: counts[label] for label in chosen}, across="clips"
-            )
+            charts.bars(f"{title}: the {word} frequent", {label: counts[label] for label in chosen}, across="clips")
             for word, chosen in ends
         ]
     lengths = {split: [task.units(each.info.label) for each in group] for split, group in by_split.items()}
     used = collections.Counter(c for group in by_split.values() for each in group for c in each.info.label)
     often = dict(sorted(((visible(c), n) for c, n in used.items()), key=lambda item: (-item[1], item[0])))
-    chosen = charts.stacked(
-        f"How often each of the {task.unit} occurs", list(often), {"times": list(often.values())}, across=""
-    )
-    return [charts.histogram("Length of labels", lengths, across=task.unit), chosen]
+    title = f"How often each of the {task.unit} occurs"
+    frequent = charts.stacked(title, list(often), {"times": list(often.values())}, across="")
+    return [charts.histogram("Length of labels", lengths, across=task.unit), frequent]
 
 
 def _lengths(sources: Sources, by_split: Mapping[str, Sequence[Look]]) -> list[str | Table | Chart]:
     task = sources.task
+
+    def of_clips(value: Callable[[Look], float]) -> dict[str, list[float]]:
+        return {split: [value(each) for each in group] for split, group in by_split.items()}
+
     items: list[str | Table | Chart] = [
+        charts.histogram("Frames", of_clips(lambda each: each.info.num_frames), across="frames"),
         charts.histogram(
-            "Frames", {s: [each.info.num_frames for each in group] for s, group in by_split.items()}, across="frames"
-        ),
-        charts.histogram(
-            f"Frames without {task.visible}",
-            {s: [each.info.frames_unseen for each in group] for s, group in by_split.items()},
-            across="frames",
+            f"Frames without {task.visible}", of_clips(lambda each: each.info.frames_unseen), across="frames"
         ),
     ]
     if sources.folder and (numbers := sources.folder.last_frames()):
@@ -230,26 +228,19 @@ def _lengths(sources: Sources, by_split: Mapping[str, Sequence[Look]]) -> list[s
         spread = summary.spread([int(number) for number in numbers])
         items.append(Table(["largest frame number", *spread], [["of each clip", *map(str, spread.values())]]))
     if task.frames_a_unit:
-        ratios = {
-            s: [each.rule_frames / task.units(each.info.label) for each in group] for s, group in by_split.items()
-        }
-        each_unit = f"for each of the {task.unit}" if task.contract.filler is not None else "a clip"
+        ratios = of_clips(lambda each: each.rule_frames / task.units(each.info.label))
+        title = f"Frames that the rule counts, {f'by {task.unit}' if task.contract.filler is not None else 'a clip'}"
         failing = sum(not each.info.plausible for group in by_split.values() for each in group)
         items += [
-            charts.histogram(
-                f"Frames that the rule counts, {each_unit}",
-                ratios,
-                across="frames",
-                line=task.frames_a_unit,
-                says="the rule's line",
-            ),
+            charts.histogram(title, ratios, across="frames", line=task.frames_a_unit, says="the rule's line"),
             f"{failing:,} clips break the rule for training a base model: {task.plausible_rule}.",
         ]
     return items
 
 
 def _missing(looks: Sequence[Look], task: Task) -> list[str | Table | Chart]:
-    seen, values = sum(each.seen for each in looks), sum(each.values for each in looks)
+    seen = np.sum([each.seen for each in looks], axis=0)
+    values = np.sum([each.values for each in looks], axis=0)
     never = np.sum([each.seen == 0 for each in looks], axis=0)
     names = list(parts(task.points))
     shares = {name: 1 - float(s) / max(1, int(v)) for name, s, v in zip(names, seen, values, strict=True)}
@@ -263,7 +254,8 @@ def _missing(looks: Sequence[Look], task: Task) -> list[str | Table | Chart]:
 def _ranges(looks: Sequence[Look], task: Task) -> Table:
     low = np.min([each.low for each in looks], axis=0)
     high = np.max([each.high for each in looks], axis=0)
-    total, seen = sum(each.total for each in looks), sum(each.seen for each in looks)
+    total = np.sum([each.total for each in looks], axis=0)
+    seen = np.sum([each.seen for each in looks], axis=0)
     rows = []
     for g, name in enumerate(parts(task.points)):
         for d, axis in enumerate(task.points.axes):
@@ -289,4 +281,4 @@ def _odd(looks: Sequence[Look], task: Task) -> Table:
         for n, each in enumerate(found)
     ]
     outside = "outside the image" if task.points.centre is not None else ""
-    return Table(["", "clip", "label", "signer", "frames", f"without {task.visible}", outside], rows)
+    return Table(["", "clip", "label", people(task), "frames", f"without {task.visible}", outside], rows)

@@ -9,6 +9,7 @@ from typing import Any
 
 from inference.visuals import charts
 from inference.visuals.charts import Chart
+from inference.visuals.data import people
 from inference.visuals.page import Aligned, Block, ClipId, Section, Table, visible
 from inference.visuals.sources import Scored, Sources
 from pipeline.dataset.splits import TEST, TRAIN
@@ -16,6 +17,7 @@ from pipeline.scores import analysis, display, groups, threshold
 from pipeline.scores.score_table import Row
 
 _WORST = 20
+_NEAR = 5  # clips on each side of the threshold
 _MOST = 25  # bars, rows and columns of a chart
 _GOOD = "good"
 
@@ -24,10 +26,8 @@ def section(sources: Sources) -> Section:
     """Of at least one table of scores."""
     blocks = []
     for table in sources.scored:
-        for split in sorted({row.split for row in table.rows.values()} & {TEST}) or [
-            next(iter(table.rows.values())).split
-        ]:
-            blocks += _of_table(table, split, sources)
+        splits = {row.split for row in table.rows.values()}
+        blocks += _of_table(table, TEST if TEST in splits else min(splits), sources)
         if not table.is_evaluation:
             blocks.append(_filtered(table, sources))
     bases, finals = ([each for each in sources.scored if each.is_evaluation == flag] for flag in (False, True))
@@ -58,7 +58,7 @@ def _of_table(table: Scored, split: str, sources: Sources) -> list[Block]:
         ["clips, signers", f"{found['clips']:,}, {found['signers']:,}"],
         ["score", display.scored(found)],
         *(
-            [f"  {key.replace('_', ' ')}", f"{display.scored(each)}, {each['clips']:,} clips"]
+            [key.replace("_", " "), f"{display.scored(each)}, {each['clips']:,} clips"]
             for key, each in found["disjoint"].items()
             if each
         ),
@@ -70,7 +70,7 @@ def _of_table(table: Scored, split: str, sources: Sources) -> list[Block]:
     else:
         figures.append(["edits", ", ".join(f"{count:,} {kind}" for kind, count in found["edits"].items())])
     by: list[str | Table | Chart] = [
-        charts.intervals("By signer or group, the worst first", _worst(found["by_signer"]), across="score"),
+        charts.intervals(f"By {people(task)}, the worst first", _worst(found["by_signer"]), across="score"),
         charts.intervals("By frames", found["by_frames"], across="score"),
     ]
     if "by_label" in found:
@@ -81,7 +81,7 @@ def _of_table(table: Scored, split: str, sources: Sources) -> list[Block]:
     return [
         Block(f"Score: {name}", [Table(["", ""], figures), _scores(rows, sources)]),
         Block(f"Confused: {name}", _confused(found["confusions"])),
-        Block(f"By signer, length and class: {name}", by),
+        Block(f"By {people(task)}, length and label: {name}", by),
         Block(f"Worst clips: {name}", [_worst_clips(rows, sources)]),
         Block(f"Labels to look at: {name}", _groups(found["groups"])),
     ]
@@ -116,14 +116,8 @@ def _filtered(table: Scored, sources: Sources) -> Block:
     known = all(row.probability is not None for row in judged.values())
     what = "probability of the label" if known else "score"
     parted = _by_truth(judged, sources.truth, lambda row: max(0.0, row.quality))
-    chart = charts.histogram(
-        f"Clips that the filter judges, by {what}",
-        parted,
-        across=what,
-        line=value,
-        says=f"threshold {value:g}",
-        span=(0.0, 1.0),
-    )
+    title_of_chart, says = f"Clips that the filter judges, by {what}", f"threshold {value:g}"
+    chart = charts.histogram(title_of_chart, parted, across=what, line=value, says=says, span=(0.0, 1.0))
     counts: dict[str, list[int]] = {}
     for i, row in judged.items():
         kinds = (f"split {row.split}", *((f"planted: {sources.truth.get(i, _GOOD)}",) if sources.truth else ()))
@@ -134,19 +128,11 @@ def _filtered(table: Scored, sources: Sources) -> Block:
         [kind, f"{kept:,}", f"{dropped:,}", f"{dropped / (kept + dropped):.1%}"]
         for kind, (kept, dropped) in sorted(counts.items())
     ]
-    shown = sorted(
-        (row for row in judged.values() if row.quality < value), key=lambda row: (-row.quality, row.sequence_id)
-    )
-    near = [
-        *shown[: _WORST // 4],
-        *sorted((r for r in judged.values() if r.quality >= value), key=lambda r: (r.quality, r.sequence_id))[
-            : _WORST // 4
-        ],
-    ]
+    order = sorted(judged.values(), key=lambda row: (row.quality, row.sequence_id))
+    first_kept = sum(row.quality < value for row in order)
+    near = order[max(0, first_kept - _NEAR) : first_kept + _NEAR]
     items: list[str | Table | Chart] = [
-        f"Threshold {value:g}, {whence}. Clips below it are dropped; nothing but this page's counts knows what was planted."
-        if sources.truth
-        else f"Threshold {value:g}, {whence}. Clips below it are dropped.",
+        f"Threshold {value:g}, {whence}. Clips below it are dropped.",
         chart,
         Table(["", "kept", "dropped", "share dropped"], table_rows),
     ]
@@ -200,18 +186,14 @@ def _clips(rows: Sequence[Row], sources: Sources, caption: str) -> Table:
     ]
     planted = ["planted"] if sources.truth else []
     score = "probability of the label" if known else "score"
-    return Table(["clip", "signer", "frames", score, "label and, below, prediction", *planted], lines, caption)
+    return Table(["clip", people(task), "frames", score, "label and, below, prediction", *planted], lines, caption)
 
 
 def _groups(found: Sequence[Mapping[str, Any]]) -> list[str | Table | Chart]:
     if not found:
         return ["No group of clips stands out: no labels look shifted, exchanged or wrong together."]
-    return [
-        Table(
-            ["what looks wrong", "from", "to"],
-            [[groups.words(g), ClipId(g["first"]), ClipId(g["last"])] for g in found],
-        )
-    ]
+    rows = [[groups.words(group), ClipId(group["first"]), ClipId(group["last"])] for group in found]
+    return [Table(["what looks wrong", "from", "to"], rows)]
 
 
 def _paired(first: Scored, second: Scored, sources: Sources) -> Block | None:
@@ -230,20 +212,16 @@ def _paired(first: Scored, second: Scored, sources: Sources) -> Block | None:
         ["clips read better / worse", f"{found['better']:,} / {found['worse']:,}"],
     ]
     ids = sorted(a)
-    chart = charts.points(
-        "Each clip, by both",
-        [a[i].quality for i in ids],
-        [b[i].quality for i in ids],
-        [f"{i}: {a[i].label}" for i in ids],
-        across=names[0],
-        up=names[1],
-    )
+    x, y = ([rows[i].quality for i in ids] for rows in (a, b))
+    said = [f"{i}: {a[i].label}" for i in ids]
+    chart = charts.points("Each clip, by both", x, y, said, across=names[0], up=names[1])
     moved = sorted(ids, key=lambda i: (-abs(a[i].quality - b[i].quality), i))[: _WORST // 2]
-    rows = [
+    changed = [
         [ClipId(i), a[i].label, a[i].prediction, b[i].prediction, f"{a[i].quality:.3f}", f"{b[i].quality:.3f}"]
         for i in moved
     ]
-    changed = Table(
-        ["clip", "label", names[0], names[1], f"score, {names[0]}", f"score, {names[1]}"], rows, "The most changed"
+    columns = ["clip", "label", *names, *(f"score, {name}" for name in names)]
+    return Block(
+        f"{names[0]} against {names[1]}, test clips",
+        [Table(["", ""], figures), chart, Table(columns, changed, "The most changed")],
     )
-    return Block(f"{names[0]} against {names[1]}, test clips", [Table(["", ""], figures), chart, changed])

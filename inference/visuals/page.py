@@ -32,7 +32,7 @@ class Aligned:
     @property
     def columns(self) -> list[tuple[str, str, str]]:
         """What is shown of each pair, and how they differ."""
-        return [(visible(a) or "–", visible(b) or "–", _difference(a, b)) for a, b in self.pairs]
+        return [(visible(a) or "-", visible(b) or "-", _difference(a, b)) for a, b in self.pairs]
 
 
 def _difference(label: str, prediction: str) -> str:
@@ -53,6 +53,11 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
     caption: str = ""
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Which columns are set to the right."""
+        return [all(map(_is_number, cells)) and any(cells) for cells in zip(*self.rows, strict=True)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,10 +95,9 @@ def render(title: str, made_from: Sequence[str], sections: Sequence[Section], pl
     for section in sections:
         for item in (item for block in section.blocks for item in block.items if isinstance(item, Chart)):
             names[id(item)] = name = f"chart-{len(charts)}"
-            charts[name] = json_item(item.figure, name)
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
+            charts[name] = json_item(item.figure, name)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"trim_blocks": True, "lstrip_blocks": True, "undefined": jinja2.StrictUndefined}
+    environment = jinja2.Environment(autoescape=True, **options)
     scripts = Resources(mode="inline", components=["bokeh"], log_level="error").js_raw if charts else []
     return environment.from_string(_file("page.html.j2")).render(
         title=title,
@@ -107,7 +111,6 @@ def render(title: str, made_from: Sequence[str], sections: Sequence[Section], pl
         scripts=[_trusted(_file(name)) for name in ("page.js", "player.js")],
         charts=embedded(charts),
         clips=embedded(player),
-        is_number=_is_number,
     )
 
 
@@ -123,8 +126,8 @@ def _trusted(text: str) -> Any:
 
 
 def _is_number(cell: Any) -> bool:
-    """Whether a cell is set to the right."""
-    return isinstance(cell, str) and cell[:1].isdigit() and not cell.strip("0123456789.,%- +")
+    """Whether a cell is a number, or empty."""
+    return isinstance(cell, ClipId) or (isinstance(cell, str) and not cell.strip("0123456789.,%-+e"))
 
 
 @functools.cache

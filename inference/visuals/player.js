@@ -33,6 +33,8 @@
 
   const value = (point, axis, t) => state.values[(point * axes + axis) * state.clip.frames + t];
 
+  const quoted = (text) => (text ? `“${text}”` : "nothing");
+
   async function open(clip) {
     pause();
     const values = await unpacked(clip);
@@ -46,10 +48,10 @@
     bounds();
     $("frame").max = clip.frames - 1;
     $("label").textContent = clip.label;
-    const scores = clip.scores.map((s) => `${s.of}: ${s.quality.toFixed(3)}, “${s.prediction}”`);
-    const model = clip.trace ? [`model: “${clip.trace.prediction}”, confidence ${clip.trace.confidence.toFixed(2)}`] : [];
+    const scores = clip.scores.map((s) => `${s.of}: ${s.quality.toFixed(3)}, ${quoted(s.prediction)}`);
+    const model = clip.trace ? [`model: ${quoted(clip.trace.prediction)}, confidence ${clip.trace.confidence.toFixed(2)}`] : [];
     const planted = clip.planted ? [`planted: ${clip.planted}`] : [];
-    const who = `clip ${clip.id}, ${places ? "signer" : "group"} ${clip.signer}, ${clip.split}, ${clip.frames} frames`;
+    const who = `clip ${clip.id}, ${task.people} ${clip.signer}, ${clip.split}, ${clip.frames} frames`;
     $("about").textContent = [who, ...planted, ...scores, ...model, `here as ${clip.why.join(", ")}`].join(" · ");
     $("clips").value = String(clip.id);
     draw();
@@ -188,6 +190,41 @@
       }
     });
     legend(c, h);
+    if (!zoomed && w > 620) task.hands.forEach((hand, i) => closeUp(c, hand, w - 10 - 190 * (task.hands.length - i), 10, 180));
+  }
+
+  // A hand as large as its square allows, wherever in the image it is.
+  function closeUp(c, hand, left, top, size) {
+    const i = task.parts.findIndex(([name]) => name === hand), [, start, stop] = task.parts[i], { frame } = state;
+    c.strokeStyle = "#ddd"; c.lineWidth = 1;
+    c.strokeRect(left, top, size, size);
+    c.fillStyle = "#555"; c.font = "11px system-ui";
+    const xs = [], ys = [];
+    for (let p = start; p < stop; p++) {
+      if (Number.isNaN(value(p, 0, frame) + value(p, 1, frame))) continue;
+      xs.push(value(p, 0, frame)); ys.push(value(p, 1, frame) * task.aspect);
+    }
+    c.fillText(xs.length ? hand : `${hand}: missing`, left + 6, top + 14);
+    if (!xs.length) return;
+    const [x0, y0] = [Math.min(...xs), Math.min(...ys)], wide = Math.max(...xs) - x0, high = Math.max(...ys) - y0;
+    const scale = (size - 44) / Math.max(wide, high, 1e-6);
+    const at = (p) => [
+      left + size / 2 + (value(p, 0, frame) - x0 - wide / 2) * scale,
+      top + size / 2 + 8 + (value(p, 1, frame) * task.aspect - y0 - high / 2) * scale,
+    ];
+    c.strokeStyle = c.fillStyle = COLORS[i % COLORS.length]; c.lineWidth = 2;
+    for (const [a, b] of task.edges) {
+      if (a < start || a >= stop) continue;
+      const [[x, y], [u, v]] = [at(a), at(b)];
+      if (!Number.isNaN(x + y + u + v)) { c.beginPath(); c.moveTo(x, y); c.lineTo(u, v); c.stroke(); }
+    }
+    c.font = "10px system-ui";
+    for (let p = start; p < stop; p++) {
+      const [x, y] = at(p);
+      if (Number.isNaN(x + y)) continue;
+      c.beginPath(); c.arc(x, y, 3, 0, 7); c.fill();
+      if ($("numbers").checked) c.fillText(task.points[p].replace(/^.*_/, ""), x + 4, y - 3);
+    }
   }
 
   // Names of the parts in their colors; those that this frame does not show are struck out and said to be missing.

@@ -53,16 +53,16 @@ def choose(sources: Sources, looks: Sequence[Look]) -> dict[int, list[str]]:
             wanted.setdefault("labels look wrong", []).extend([group["first"], group["last"]])
     for kind in sorted(set(sources.truth.values())):
         wanted[f"planted: {kind}"] = [i for i, each in sorted(sources.truth.items()) if each == kind]
-    wanted |= {
-        name: [each.info.sequence_id for each in found] for name, found in data.odd_clips(looks, sources.task).items()
-    }
-    by_label = (each.info.label for each in looks) if sources.task.contract.filler is None else itertools.repeat("")
-    firsts: dict[tuple[int, str], int] = {}
-    for each, label in zip(looks, by_label, strict=False):
-        firsts.setdefault((each.info.signer, label), each.info.sequence_id)
-    wanted["of each signer and class" if sources.task.contract.filler is None else "of each signer"] = list(
-        firsts.values()
-    )
+    odd = data.odd_clips(looks, sources.task)
+    wanted |= {name: [each.info.sequence_id for each in found] for name, found in odd.items()}
+    of_class: dict[str, int] = {}
+    of_signer: dict[int, int] = {}
+    for info in (each.info for each in looks):
+        of_signer.setdefault(info.signer, info.sequence_id)
+        of_class.setdefault(info.label, info.sequence_id)
+    wanted[f"of each {data.people(sources.task)}"] = list(of_signer.values())
+    if sources.task.contract.filler is None:
+        wanted["of each class"] = list(of_class.values())
     there = {each.info.sequence_id for each in looks}
     reasons: dict[int, list[str]] = {}
     for turn in itertools.zip_longest(*([i for i in ids if i in there][: 2 * _OF_A_KIND] for ids in wanted.values())):
@@ -90,7 +90,8 @@ def pack(sources: Sources, looks: Sequence[Look], recognizer: Recognizer | None)
     packed: dict[int, dict[str, Any]] = {}
     for info, clip in tracked(sources.read(set(reasons)), "drawing", len(reasons)):
         packed[info.sequence_id] = _packed(info, clip, reasons[info.sequence_id], sources, recognizer)
-    clips, size = [], 0
+    clips: list[dict[str, Any]] = []
+    size = 0
     for i in reasons:
         size += sum(len(each) for each in _texts(packed[i]))
         if size > MOST_BYTES and clips:
@@ -107,6 +108,7 @@ def pack(sources: Sources, looks: Sequence[Look], recognizer: Recognizer | None)
             "aspect": points.aspect,
             "points": list(points.names),
             "parts": [[name, part.start, part.stop] for name, part in data.parts(points).items()],
+            "people": data.people(task),
             "hands": [hand.replace("_", " ") for hand in points.hands or ()],
             "edges": [list(edge) for edge in points.edges],
         },
@@ -193,9 +195,8 @@ def trace(recognizer: Recognizer, landmarks_TxPxD: np.ndarray) -> dict[str, Any]
         names = [*map(visible, task.classes), "blank"]
         emitted = [[u, task.decode([c])] for u, c in emissions(p_UxV.argmax(axis=1), blank=len(task.classes))]
     often = np.argsort(-p_UxV.max(axis=0), kind="stable")[:_ROWS]
-    rows = sorted(
-        (v for v in often if p_UxV[:, v].max() >= _LEAST), key=lambda v: (names[v] == "blank", p_UxV[:, v].argmax())
-    )
+    shown_V = [v for v in often if p_UxV[:, v].max() >= _LEAST]
+    rows = sorted(shown_V, key=lambda v: (v == len(task.classes), p_UxV[:, v].argmax()))  # the blank last
     p = np.round(p_UxV[:, rows].T * 255).astype(np.uint8)
     shown = {"at": ends.tolist(), "rows": [names[v] for v in rows], "p": base64.b64encode(p.tobytes()).decode()}
     return found | shown | {"emitted": emitted, "growing": said.probabilities is not None}

@@ -209,9 +209,7 @@ def open_all(paths: Iterable[AnyPath], *, task: str | None, truth: dict[int, str
             models.append(path)
             of.append((path, recognizer.task_of(path)))
         else:
-            raise UserError(
-                f"{path} is a {kind}, which a report does not show: name what inference.visualize --help lists"
-            )
+            raise UserError(f"{path} is a {kind}, which a report does not show: expected a dataset, scores, a run, ...")
     for several, what in ((folders, "data folders"), (models, "models"), (budgets, "budgets")):
         if len(several) > 1:
             raise UserError(f"{len(several)} {what}: a report shows one, name one of them")
@@ -223,7 +221,7 @@ def open_all(paths: Iterable[AnyPath], *, task: str | None, truth: dict[int, str
         of[0][1],
         folders[0] if folders else None,
         datasets,
-        scored,
+        sorted(scored, key=lambda table: table.is_evaluation),
         histories,
         measurements.read(budgets[0], complete=True) if budgets else [],
         models[0] if models else None,
@@ -234,9 +232,7 @@ def open_all(paths: Iterable[AnyPath], *, task: str | None, truth: dict[int, str
 def _expanded(path: AnyPath) -> Sequence[AnyPath]:
     """The directory itself, or where it only holds directories with manifests, those of kinds that are shown."""
     if not path.is_dir():
-        raise UserError(
-            f"{path}: {errors.what_is_there(path)}; expected a directory that a command of this program made"
-        )
+        raise UserError(f"{path}: {errors.what_is_there(path)}; expected what a command of this program made, or data")
     own = (path / directories.MANIFEST).is_file()
     if own and directories.read_manifest(path)["kind"] in _SHOWN:
         return [path]

@@ -66,8 +66,6 @@ def _budget(found: Sequence[Measurement]) -> list[str | Table | Chart]:
         for of in [[each for each in found if each.weights == weights]]
     }
     return [
-        charts.lines(
-            "Score by latency, a point for each frame budget", series, across="mean milliseconds a clip", up="score"
-        ),
+        charts.lines("Score by latency, a point for each frame budget", series, across="mean milliseconds", up="score"),
         Table(["frames", "weights", "score on validation", *(f"ms, {name}" for name in statistics), "MB"], rows),
     ]
