@@ -25,7 +25,8 @@ class Chart:
 
 
 def _figure(label: str, *, height: int = 260, tooltips: Any = None, **options: Any) -> Any:
-    from bokeh.models import HoverTool, Title
+    from bokeh.models import HoverTool
+    from bokeh.models.annotations import Title
     from bokeh.plotting import figure
 
     hover = [HoverTool(tooltips=tooltips, point_policy="follow_mouse")] if tooltips else []

@@ -166,9 +166,10 @@
 
   function drawPlaces() {
     const [c, w, h] = surface($("picture"));
-    const { box, frame } = state, margin = 28;
-    const scale = Math.min((w - 2 * margin) / box.w, (h - 2 * margin) / (box.h * task.aspect));
-    const left = (w - box.w * scale) / 2, top = (h - box.h * task.aspect * scale) / 2;
+    const { box, frame } = state, margin = 28, numbered = $("numbers").checked, zoomed = $("zoom").value;
+    const closeUps = !zoomed && w > 620 ? task.hands : [], wide = w - 190 * closeUps.length;
+    const scale = Math.min((wide - 2 * margin) / box.w, (h - 2 * margin) / (box.h * task.aspect));
+    const left = (wide - box.w * scale) / 2, top = (h - box.h * task.aspect * scale) / 2;
     const at = (p) => [left + (value(p, 0, frame) - box.x) * scale, top + (value(p, 1, frame) - box.y) * task.aspect * scale];
     const partOf = (p) => task.parts.findIndex(([, start, stop]) => p >= start && p < stop);
     c.lineWidth = 2;
@@ -178,7 +179,6 @@
       c.strokeStyle = COLORS[partOf(a) % COLORS.length];
       c.beginPath(); c.moveTo(x, y); c.lineTo(u, v); c.stroke();
     }
-    const numbered = $("numbers").checked, zoomed = $("zoom").value;
     c.font = "10px system-ui";
     task.parts.forEach(([name, start, stop], i) => {
       c.fillStyle = COLORS[i % COLORS.length];
@@ -190,7 +190,7 @@
       }
     });
     legend(c, h);
-    if (!zoomed && w > 620) task.hands.forEach((hand, i) => closeUp(c, hand, w - 10 - 190 * (task.hands.length - i), 10, 180));
+    closeUps.forEach((hand, i) => closeUp(c, hand, wide + 190 * i, 10, 180));
   }
 
   // A hand as large as its square allows, wherever in the image it is.

@@ -184,7 +184,8 @@ def trace(recognizer: Recognizer, landmarks_TxPxD: np.ndarray) -> dict[str, Any]
     num_frames, task = len(landmarks_TxPxD), recognizer.task
     found = {"prediction": said.label, "confidence": round(said.confidence, 4)}
     if said.probabilities is not None:
-        ends = np.unique(np.linspace(1, num_frames, min(num_frames, _PREFIXES)).round().astype(int))
+        columns = min(num_frames, _PREFIXES)
+        ends = (np.arange(1, columns + 1) * num_frames / columns).round().astype(int)
         prefixes = [recognizer.recognize(landmarks_TxPxD[:end]) for end in ends]
         p_UxV = np.array([each.probabilities for each in prefixes])
         names = list(task.classes)

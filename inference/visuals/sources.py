@@ -236,8 +236,9 @@ def _expanded(path: AnyPath) -> Sequence[AnyPath]:
     own = (path / directories.MANIFEST).is_file()
     if own and directories.read_manifest(path)["kind"] in _SHOWN:
         return [path]
-    inside = [each for each in sorted(path.iterdir()) if (each / directories.MANIFEST).is_file()]
-    found = [each for each in inside if directories.read_manifest(each)["kind"] in _SHOWN]
+    inside = [path / name for name in sorted(each.name for each in path.iterdir())]
+    made = [each for each in inside if (each / directories.MANIFEST).is_file()]
+    found = [each for each in made if directories.read_manifest(each)["kind"] in _SHOWN]
     return found or [path]
 
 
