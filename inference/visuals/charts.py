@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 
-BLUE, ORANGE, GREEN, RED, SKY, PURPLE, YELLOW, GRAY = COLORS = (
-    *("#0072b2", "#e69f00", "#009e73", "#d55e00"),
-    *("#56b4e9", "#cc79a7", "#f0e442", "#777777"),
-)
+BLUE, GRAY = "#0072b2", "#777777"
+COLORS = (BLUE, "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", GRAY, "#000000")
 _BINS = 30
 
 
@@ -67,7 +65,7 @@ def stacked(label: str, names: Sequence[str], groups: Mapping[str, Sequence[int]
     data: dict[str, Sequence[Any]] = {"name": list(names)} | dict(groups)
     plot.vbar_stack(list(groups), x="name", width=0.8, source=data, color=_colors(groups), legend_label=list(groups))
     plot.y_range.start = 0
-    plot.xaxis.major_label_orientation = 0.8 if len(names) > 12 else 0
+    plot.xaxis.major_label_orientation = 0.8 if len(names) > 12 and max(map(len, names)) > 1 else 0
     return Chart(_with_legend(plot), label)
 
 
@@ -162,7 +160,8 @@ def heat(label: str, counts: Mapping[tuple[str, str], int], *, rows: Sequence[st
     data = {"row": [row for row, _ in pairs], "column": [column for _, column in pairs], "count": values}
     plot.rect("column", "row", 0.95, 0.95, source=data, color={"field": "count", "transform": mapper})
     plot.add_layout(ColorBar(color_mapper=mapper, width=8, title="times"), "right")
-    plot.xaxis.major_label_orientation = 0.8 if max(map(len, columns), default=1) > 2 else 0
+    long = [column for column in columns if len(column) > 2]
+    plot.xaxis.major_label_orientation = 1.2 if long else 0
     return Chart(plot, label)
 
 

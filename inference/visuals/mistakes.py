@@ -156,7 +156,7 @@ def _confused(confusions: Sequence[Mapping[str, Any]]) -> list[str | Table | Cha
     both = [*often, nothing] if any(nothing in pair for pair in counts) else often
     rows = [[label, prediction, f"{count:,}"] for (label, prediction), count in list(counts.items())[:_MOST]]
     return [
-        charts.heat(f"What was taken for what, of the {len(often)} most confused", counts, rows=both, columns=both),
+        charts.heat(f"Label and prediction, the {len(often)} most confused", counts, rows=both, columns=both),
         Table(["label", "prediction", "times"], rows, f"The {len(rows)} most frequent of {len(counts):,} kinds"),
     ]
 

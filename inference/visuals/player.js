@@ -1,12 +1,12 @@
 // The clip player: landmarks as they move or channels as lines, and below them a strip of what is seen, frame by frame.
-// Arrays are (P points, D axes, T frames), NaN for missing. Colors: M. Okabe and K. Ito (2008).
+// Arrays are (P points, D axes, T frames), NaN for missing.
 "use strict";
 (() => {
   const given = JSON.parse(document.getElementById("clips-data").textContent);
   if (!given) return;
   const { task, clips } = given;
   const $ = (id) => document.getElementById(id);
-  const COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#777777", "#000000"];
+  const COLORS = task.colors;
   const FPS = task.rate || 30; // where the data do not say: what phones record
   const GUTTER = 86, PART = 11, ROW = 13; // pixels of the strip: names, a part, a class
   const places = task.axes.length > 1;

@@ -14,6 +14,7 @@ import numpy as np
 
 from inference.recognizer import Recognizer
 from inference.visuals import data, mistakes
+from inference.visuals.charts import COLORS
 from inference.visuals.data import Look
 from inference.visuals.page import visible
 from inference.visuals.sources import Sources, tracked
@@ -106,6 +107,7 @@ def pack(sources: Sources, looks: Sequence[Look], recognizer: Recognizer | None)
             "rate": task.rate,
             "axes": points.axes,
             "aspect": points.aspect,
+            "colors": COLORS,
             "points": list(points.names),
             "parts": [[name, part.start, part.stop] for name, part in data.parts(points).items()],
             "people": data.people(task),

@@ -22,7 +22,7 @@ def run(*arguments: object) -> subprocess.CompletedProcess:
 
 def files(directory: pathlib.Path) -> dict[str, int]:
     """Every file of the stages, with the time it was last written."""
-    reports = {"report.json", "report.txt"}
+    reports = {"report.json", "report.txt", "report.html"}
     return {
         str(path): path.stat().st_mtime_ns
         for path in sorted(directory.rglob("*"))
