@@ -42,8 +42,8 @@ def _difference(label: str, prediction: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Spaces are seen."""
-    return text.replace(" ", "␣")
+    """A space is seen."""
+    return "␣" if text == " " else text
 
 
 @dataclasses.dataclass(frozen=True)
