@@ -54,6 +54,15 @@ def opened(view, file):
     assert asked == [file.as_uri()]
 
 
+def until(view, holds):
+    """Waits for what a page does; by itself, as the page lets nobody evaluate texts."""
+    for _ in range(300):
+        if holds():
+            return
+        view.wait_for_timeout(50)
+    raise AssertionError("it never came to hold")
+
+
 def text(view, name):
     return view.text_content(f"#{name}")
 
@@ -72,11 +81,11 @@ def test_clips_play(report, toy_model, toy_dataset):
             view.press("#picture", keys)
             assert frame(view) == at
         drawn = int(view.get_attribute("#player", "data-drawn"))
-        view.press("#picture", "-")  # half as fast, so that it is seen playing
-        assert view.input_value("#speed") == "0.25" or view.input_value("#speed") == "0.5"
+        view.press("#picture", "-")  # half as fast
+        assert view.input_value("#speed") == "0.5"
         view.click("#play")
         assert view.get_attribute("#play", "aria-label") == "Pause"
-        view.wait_for_function(f"+document.getElementById('player').dataset.drawn >= {drawn + 5}")
+        until(view, lambda: int(view.get_attribute("#player", "data-drawn")) >= drawn + 5)
         view.wait_for_selector("#play[aria-label=Play]")  # at the end
         assert view.evaluate("document.getElementById('frame').value === document.getElementById('frame').max")
         (clip,) = re.findall(r"clip (\d+),", text(view, "about"))
@@ -89,10 +98,10 @@ def test_clips_play(report, toy_model, toy_dataset):
         assert text(view, "said") == said.label
         before = clip
         view.press("#picture", "]")
-        view.wait_for_function(f"!document.getElementById('about').textContent.includes('clip {before},')")
+        until(view, lambda: f"clip {before}," not in text(view, "about"))
         view.click("#errors button.clip >> nth=-1")
         wanted = view.get_attribute("#errors button.clip >> nth=-1", "data-clip")
-        view.wait_for_function(f"document.getElementById('about').textContent.includes('clip {wanted},')")
+        until(view, lambda: f"clip {wanted}," in text(view, "about"))
         view.fill("#find", wanted)
         assert view.locator("#clips option").count() == 1
         view.fill("#find", "no such clip")
@@ -103,9 +112,11 @@ def test_clips_play(report, toy_model, toy_dataset):
             "JSON.parse(document.getElementById('clips-data').textContent).clips.map((c) => c.frames)"
         )
         assert view.locator("#clips option").count() == len(frames)
+        before = view.locator("#picture").screenshot()
         view.select_option("#zoom", "right hand")
+        zoomed = view.locator("#picture").screenshot()
         view.check("#numbers")
-        assert view.evaluate("document.activeElement !== null")
+        assert len({before, zoomed, view.locator("#picture").screenshot()}) == 3
 
 
 @browser.needed
@@ -120,7 +131,7 @@ def test_what_is_drawn_is_what_was_recorded(report, toy_dataset):
         some = next(i for i, each in sorted(landmarks.items()) if np.isnan(each[:, hand]).all(axis=(1, 2)).any())
         view.fill("#find", str(some))
         view.select_option("#clips", str(some))
-        view.wait_for_function(f"document.getElementById('about').textContent.includes('clip {some},')")
+        until(view, lambda: f"clip {some}," in text(view, "about"))
         missing = np.isnan(landmarks[some][:, hand]).all(axis=(1, 2))
         view.press("#picture", "Home")
         for each in missing.tolist():
@@ -142,7 +153,7 @@ def test_figures_and_charts(report, toy_dataset, evaluation, size):
         assert charts >= 10
         for i in range(charts):
             view.locator(".chart").nth(i).scroll_into_view_if_needed()
-        view.wait_for_function("document.querySelectorAll('.chart[data-drawn]').length === " + str(charts))
+        until(view, lambda: view.locator(".chart[data-drawn]").count() == charts)
         assert view.evaluate("document.documentElement.scrollWidth") <= size[0]
 
 
@@ -191,9 +202,11 @@ def test_labels_are_text(evil):
         for label in EVIL:
             assert label in view.text_content("#errors")
             view.fill("#find", label)
-            assert view.locator("#clips option").count() > 0
-            view.select_option("#clips", index=0)
-            view.wait_for_function("(label) => document.getElementById('label').textContent === label", arg=label)
+            found = view.locator("#clips option").all_text_contents()
+            assert found
+            assert all(label in each for each in found)
+            view.select_option("#clips", index=next(i for i, each in enumerate(found) if each.endswith(f"  {label}")))
+            until(view, lambda: text(view, "label") == label)  # noqa: B023
         for i in range(view.locator(".chart").count()):
             view.locator(".chart").nth(i).scroll_into_view_if_needed()
         view.press("#picture", "ArrowRight")  # lines of channels
@@ -308,9 +321,8 @@ def test_one_command(toy_dataset, tmp_path):
     words = [sys.executable, "-c", code, str(toy_dataset), "--output", str(file)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert re.fullmatch(
-        rf"{re.escape(str(file))}: \d\.\d MB, 29 clips to play; open it in a browser\n|.*clips to play.*\n", done.stdout
-    )
+    assert f"{file}: " in done.stdout
+    assert " clips to play; open it in a browser" in done.stdout
     assert file.stat().st_size < 10_000_000
     content = file.read_text(encoding="utf-8")
     assert not re.findall(r"""<(?:script|link|img|iframe)[^>]*\b(?:src|href)=""", content)
