@@ -171,7 +171,8 @@ def evil(command, made_once):
                 for t in range(5 + case % 3):
                     writer.writerow([case, t * 0.5, case, EVIL[case % 4], case % 6])
         (folder / "task.toml").write_text(
-            'kind = "table"\nfiles = "samples.csv"\nchannels = ["x", "y"]\nclip = "case"\nlabel = "class"\ngroup = "who"\n'
+            'kind = "table"\nfiles = "samples.csv"\nchannels = ["x", "y"]\n'
+            'clip = "case"\nlabel = "class"\ngroup = "who"\n'
         )
         words = ["--data", data, "--task", folder / "task.toml", "--test-signers", "0,1"]
         command(convert, *words, "--output", folder / "dataset")
