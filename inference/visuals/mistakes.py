@@ -55,7 +55,7 @@ def _of_table(table: Scored, split: str, sources: Sources) -> list[Block]:
     found = analysis.report(rows.values(), task)
     name = f"{name_of(table, sources)}, {split} clips"
     figures: list[list[Any]] = [
-        ["clips, signers", f"{found['clips']:,}, {found['signers']:,}"],
+        [f"clips, {people(task)}s", f"{found['clips']:,}, {found['signers']:,}"],
         ["score", display.scored(found)],
         *(
             [key.replace("_", " "), f"{display.scored(each)}, {each['clips']:,} clips"]
@@ -205,8 +205,8 @@ def _paired(first: Scored, second: Scored, sources: Sources) -> Block | None:
     names = name_of(first, sources), name_of(second, sources)
     figures = [
         ["clips, signers", f"{found['clips']:,}, {found['signers']:,}"],
-        [f"score of {names[0]}", f"{found['first']:.4f}"],
-        [f"score of {names[1]}", f"{found['second']:.4f}"],
+        [f"score: {names[0]}", f"{found['first']:.4f}"],
+        [f"score: {names[1]}", f"{found['second']:.4f}"],
         ["difference", f"{found['difference']:+.4f} ({display.span(found['interval'], sign='+')})"],
         [f"{names[1]} is better", f"with probability {found['probability_of_improvement']:.4f}"],
         ["clips read better / worse", f"{found['better']:,} / {found['worse']:,}"],

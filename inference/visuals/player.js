@@ -9,6 +9,7 @@
   const COLORS = task.colors;
   const FPS = task.rate || 30; // where the data do not say: what phones record
   const GUTTER = 86, PART = 11, ROW = 13; // pixels of the strip: names, a part, a class
+  const STEPS = 16382; // into which the range of an axis, or of a channel, is divided
   const places = task.axes.length > 1;
   const count = task.points.length, axes = task.axes.length;
   const state = { clip: null, values: null, seen: [], frame: 0, playing: false, since: 0, from: 0, speed: 1, drawn: 0 };
@@ -145,6 +146,20 @@
     return [c, w, h];
   }
 
+  // What does not change from frame to frame, painted once for a clip and a size, and copied.
+  const layers = {};
+  function layer(c, name, w, h, paint) {
+    const key = [state.clip.id, w, h, c.canvas.width].join();
+    if (!layers[name] || layers[name].key !== key) {
+      const canvas = Object.assign(document.createElement("canvas"), { width: c.canvas.width, height: c.canvas.height });
+      const own = canvas.getContext("2d");
+      own.setTransform(c.getTransform());
+      paint(own);
+      layers[name] = { key, canvas };
+    }
+    c.drawImage(layers[name].canvas, 0, 0, w, h);
+  }
+
   // What of the image is shown: where all but the farthest points of the chosen parts are, over the whole clip.
   function bounds() {
     if (!places) return;
@@ -243,22 +258,30 @@
     const [c, w, h] = surface($("picture"), Math.max(200, Math.min(700, lane * count + 20)));
     const { clip, frame } = state, each = (h - 10) / count, { low, step } = clip.landmarks;
     const x = (t) => GUTTER + (t + 0.5) / clip.frames * (w - GUTTER);
-    c.font = "11px system-ui";
-    for (let p = 0; p < count; p++) {
-      const bottom = 5 + each * (p + 1) - 3, height = each - 6, high = step[p] * 16382 || 1;
-      c.fillStyle = c.strokeStyle = COLORS[p % COLORS.length];
-      const now = value(p, 0, frame);
-      c.fillText(each >= 12 || p % 2 === 0 ? task.points[p].slice(0, 12) : "", 6, bottom - height / 2 + (each >= 26 ? -2 : 4));
-      if (each >= 26) c.fillText(Number.isNaN(now) ? "missing" : now.toPrecision(3), 6, bottom - height / 2 + 11);
-      c.beginPath();
-      for (let t = 0, down = false; t < clip.frames; t++) {
-        const v = value(p, 0, t);
-        if (Number.isNaN(v)) { down = false; continue; }
-        const y = bottom - (v - low[p]) / high * height;
-        if (down) c.lineTo(x(t), y); else { c.moveTo(x(t), y); c.lineTo(x(t) + 0.5, y); }
-        down = true;
+    const middle = (p) => 5 + each * (p + 0.5);
+    layer(c, "channels", w, h, (own) => {
+      own.font = "11px system-ui";
+      own.lineWidth = 1.5;
+      for (let p = 0; p < count; p++) {
+        const height = each - 6, bottom = middle(p) + height / 2, range = step[p] * STEPS;
+        own.fillStyle = own.strokeStyle = COLORS[p % COLORS.length];
+        if (each >= 12 || p % 2 === 0) own.fillText(task.points[p].slice(0, 12), 6, middle(p) + (each >= 26 ? -2 : 4));
+        own.beginPath();
+        for (let t = 0, down = false; t < clip.frames; t++) {
+          const v = value(p, 0, t);
+          if (Number.isNaN(v)) { down = false; continue; }
+          const y = bottom - (v - low[p]) / range * height;
+          if (down) own.lineTo(x(t), y); else { own.moveTo(x(t), y); own.lineTo(x(t) + 0.5, y); }
+          down = true;
+        }
+        own.stroke();
       }
-      c.lineWidth = 1.5; c.stroke();
+    });
+    c.font = "11px system-ui";
+    for (let p = 0; p < count && each >= 26; p++) {
+      const now = value(p, 0, frame);
+      c.fillStyle = COLORS[p % COLORS.length];
+      c.fillText(Number.isNaN(now) ? "missing" : now.toPrecision(3), 6, middle(p) + 11);
     }
     c.fillStyle = "#000";
     c.fillRect(x(frame) - 0.75, 0, 1.5, h);
@@ -273,21 +296,32 @@
     const height = shownParts.length * PART + letters + rows * ROW + 8;
     const [c, w] = surface($("strip"), Math.max(14, height));
     const wide = w - GUTTER, x = (t) => GUTTER + t / clip.frames * wide;
-    c.font = "10px system-ui";
-    shownParts.forEach(([name, i], row) => {
-      c.fillStyle = "#444";
-      c.fillText(name, 0, row * PART + 9);
-      c.fillStyle = "#ececec";
-      c.fillRect(GUTTER, row * PART + 1, wide, PART - 2);
-      c.fillStyle = COLORS[i % COLORS.length];
-      for (let t = 0; t < clip.frames; t++) {
-        if (seen[i][t] > 0) c.fillRect(x(t), row * PART + 1, wide / clip.frames + 0.4, PART - 2);
+    const top = shownParts.length * PART + 2, begins = (u) => (u ? trace.at[u - 1] : 0);
+    layer(c, "strip", w, Math.max(14, height), (own) => {
+      own.font = "10px system-ui";
+      shownParts.forEach(([name, i], row) => {
+        own.fillStyle = "#444";
+        own.fillText(name, 0, row * PART + 9);
+        own.fillStyle = "#ececec";
+        own.fillRect(GUTTER, row * PART + 1, wide, PART - 2);
+        own.fillStyle = COLORS[i % COLORS.length];
+        for (let t = 0; t < clip.frames; t++) {
+          if (seen[i][t] > 0) own.fillRect(x(t), row * PART + 1, wide / clip.frames + 0.4, PART - 2);
+        }
+      });
+      for (let row = 0; row < rows; row++) {
+        const y = top + letters + row * ROW;
+        own.fillStyle = "#444";
+        own.fillText(trace.rows[row].slice(0, 13), 0, y + 10);
+        trace.at.forEach((till, u) => {
+          const shade = trace.cells[row * trace.at.length + u] / 255;
+          own.fillStyle = `rgb(${Math.round(255 - 255 * shade)} ${Math.round(255 - 141 * shade)} ${Math.round(255 - 77 * shade)})`;
+          own.fillRect(x(begins(u)), y + 1, x(till) - x(begins(u)) + 0.4, ROW - 2);
+        });
       }
     });
-    let top = shownParts.length * PART + 2;
     if (trace) {
       c.font = "12px ui-monospace, monospace";
-      const begins = (u) => (u ? trace.at[u - 1] : 0);
       const end = { said: null, x: -9 };
       for (const [u, text] of trace.emitted) { // where each comes up; of one class only where it changes
         if (trace.growing && text === end.said) continue;
@@ -301,17 +335,6 @@
           end.x = place + 3 + c.measureText(shown).width;
         }
       }
-      top += letters;
-      c.font = "10px system-ui";
-      trace.rows.forEach((name, row) => {
-        c.fillStyle = "#444";
-        c.fillText(name.slice(0, 13), 0, top + row * ROW + 10);
-        trace.at.forEach((till, u) => {
-          const shade = trace.cells[row * trace.at.length + u] / 255;
-          c.fillStyle = `rgb(${Math.round(255 - 255 * shade)} ${Math.round(255 - 141 * shade)} ${Math.round(255 - 77 * shade)})`;
-          c.fillRect(x(begins(u)), top + row * ROW + 1, x(till) - x(begins(u)) + 0.4, ROW - 2);
-        });
-      });
     }
     c.fillStyle = "#000";
     c.fillRect(GUTTER + (frame + 0.5) / clip.frames * wide - 0.75, 0, 1.5, height);
