@@ -140,7 +140,7 @@ def test_what_is_drawn_is_what_was_recorded(report, toy_dataset):
 
 
 @browser.needed
-@pytest.mark.parametrize("size", [browser.DESKTOP, browser.PHONE])
+@pytest.mark.parametrize("size", [browser.DESKTOP, pytest.param(browser.PHONE, marks=pytest.mark.long)])
 def test_figures_and_charts(report, toy_dataset, evaluation, size):
     with browser.opened(size) as view:
         opened(view, report)
