@@ -188,10 +188,7 @@ def open_all(paths: Iterable[AnyPath], *, task: str | None, truth: dict[int, str
     of: list[tuple[AnyPath, Task]] = []
     for path in (each for given in paths for each in _expanded(given)):
         kind = directories.read_manifest(path)["kind"] if (path / directories.MANIFEST).exists() else None
-        if kind is None:
-            folders.append(Folder.open(path, task, most))
-            of.append((path, folders[-1].task))
-        elif kind == dataset.KIND:
+        if kind == dataset.KIND:
             datasets.append(Dataset.open(path))
             of.append((path, datasets[-1].task))
         elif kind in (score_table.KIND, analysis.KIND):
@@ -208,8 +205,9 @@ def open_all(paths: Iterable[AnyPath], *, task: str | None, truth: dict[int, str
         elif kind == recognizer.KIND:
             models.append(path)
             of.append((path, recognizer.task_of(path)))
-        else:
-            raise UserError(f"{path} is a {kind}, which a report does not show: expected a dataset, scores, a run, ...")
+        else:  # what nobody made, or another command: sample data, tracked videos
+            folders.append(Folder.open(path, task, most))
+            of.append((path, folders[-1].task))
     for several, what in ((folders, "data folders"), (models, "models"), (budgets, "budgets")):
         if len(several) > 1:
             raise UserError(f"{len(several)} {what}: a report shows one, name one of them")

@@ -137,5 +137,6 @@ def test_files_of_another_layout(tmp_path, kaggle_data):
 
 
 def test_the_largest_frame_number(tmp_path):
-    path = write(tmp_path / "5.parquet", table(num_frames=3, first=186, step=2))
+    columns, _ = table(num_frames=3, first=186, step=2)
+    path = write(tmp_path / "5.parquet", columns)
     assert long.last_frames(path, TASK, [5]) == {5: 190.0}
