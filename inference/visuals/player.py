@@ -30,7 +30,7 @@ _STEPS = (1 << 14) - 1  # into which the range of each axis is divided; 0 is mis
 _ROWS = 16  # classes whose probabilities are shown
 _LEAST = 0.1  # what is never more probable is not shown
 _PREFIXES = 24  # lengths at which a clip of one class is recognized
-_OF_A_KIND = 8
+_MOST_OF_A_KIND = 24
 
 
 def choose(sources: Sources, looks: Sequence[Look]) -> dict[int, list[str]]:
@@ -64,9 +64,11 @@ def choose(sources: Sources, looks: Sequence[Look]) -> dict[int, list[str]]:
     wanted[f"of each {data.people(sources.task)}"] = list(of_signer.values())
     if sources.task.contract.filler is None:
         wanted["of each class"] = list(of_class.values())
+    step = max(1, len(looks) // _MOST_OF_A_KIND)
+    wanted["evenly from all"] = [each.info.sequence_id for each in looks[::step]]
     there = {each.info.sequence_id for each in looks}
     reasons: dict[int, list[str]] = {}
-    for turn in itertools.zip_longest(*([i for i in ids if i in there][: 2 * _OF_A_KIND] for ids in wanted.values())):
+    for turn in itertools.zip_longest(*([i for i in ids if i in there][:_MOST_OF_A_KIND] for ids in wanted.values())):
         for name, i in zip(wanted, turn, strict=True):
             if i is not None and (i in reasons or len(reasons) < MOST_CLIPS):
                 reasons.setdefault(i, []).append(name)

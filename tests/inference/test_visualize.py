@@ -334,7 +334,7 @@ def test_nothing_of_a_clip_that_is_rejected(kaggle_data, recording, command, tmp
     """Rejects are told by their reason, and every clip is read or rejected."""
     data = kaggle_data([recording(1, "abc"), recording(2, ""), recording(3, "ab", num_frames=7), recording(4, "{}")])
     # As sample data have it, or what was tracked in videos: it is a data folder still.
-    manifest = dict.fromkeys(("settings", "fingerprint", "command", "versions", "files"), {})
+    manifest = {key: {} for key in ("settings", "fingerprint", "command", "versions", "files")}
     made = {"kind": "sample set", "schema_version": directories.SCHEMA_VERSION}
     directories.write_json(data / directories.MANIFEST, manifest | made)
     found = sources.open_all([data], task=None, truth={}, most=10)
