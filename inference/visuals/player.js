@@ -149,6 +149,7 @@
   // What does not change from frame to frame, painted once for a clip and a size, and copied.
   const layers = {};
   function layer(c, name, w, h, paint) {
+    if (!c.canvas.width || !c.canvas.height) return; // not laid out, or not seen
     const key = [state.clip.id, w, h, c.canvas.width].join();
     if (!layers[name] || layers[name].key !== key) {
       const canvas = Object.assign(document.createElement("canvas"), { width: c.canvas.width, height: c.canvas.height });
