@@ -4,6 +4,7 @@ Figures are those of `pipeline.scores.analysis`, as pipeline.report and inferenc
 """
 
 import collections
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,10 +31,15 @@ def section(sources: Sources) -> Section:
         blocks += _of_table(table, TEST if TEST in splits else min(splits), sources)
         if not table.is_evaluation:
             blocks.append(_filtered(table, sources))
-    bases, finals = ([each for each in sources.scored if each.is_evaluation == flag] for flag in (False, True))
-    pairs = [(a, b) for a in bases for b in finals] or list(zip(sources.scored, sources.scored[1:], strict=False))
-    blocks += [block for pair in pairs if (block := _paired(*pair, sources))]
+    blocks += [_paired(first, second, sources) for first, second in pairs(sources)]
     return Section("errors", "Errors", blocks)
+
+
+def pairs(sources: Sources) -> list[tuple[Scored, Scored]]:
+    """Tables that are compared, of the same test clips: scores with evaluations, or else each with the next."""
+    bases, finals = ([each for each in sources.scored if each.is_evaluation == flag] for flag in (False, True))
+    both = [(a, b) for a in bases for b in finals] or list(itertools.pairwise(sources.scored))
+    return [(a, b) for a, b in both if a.of_split(TEST) and a.of_split(TEST).keys() == b.of_split(TEST).keys()]
 
 
 def name_of(table: Scored, sources: Sources) -> str:
@@ -196,11 +202,14 @@ def _groups(found: Sequence[Mapping[str, Any]]) -> list[str | Table | Chart]:
     return [Table(["what looks wrong", "from", "to"], rows)]
 
 
-def _paired(first: Scored, second: Scored, sources: Sources) -> Block | None:
-    """How two tables compare on the test clips that both have; nothing where these differ."""
+def most_changed(first: Mapping[int, Row], second: Mapping[int, Row]) -> list[int]:
+    """Ids of clips, those whose scores differ most first."""
+    return sorted(first, key=lambda i: (-abs(first[i].quality - second[i].quality), i))
+
+
+def _paired(first: Scored, second: Scored, sources: Sources) -> Block:
+    """How two tables of the same test clips compare."""
     a, b = first.of_split(TEST), second.of_split(TEST)
-    if not a or a.keys() != b.keys():
-        return None
     found = analysis.comparison(a, b)
     names = name_of(first, sources), name_of(second, sources)
     figures = [
@@ -215,10 +224,9 @@ def _paired(first: Scored, second: Scored, sources: Sources) -> Block | None:
     x, y = ([rows[i].quality for i in ids] for rows in (a, b))
     said = [f"{i}: {a[i].label}" for i in ids]
     chart = charts.points("Each clip, by both", x, y, said, across=names[0], up=names[1])
-    moved = sorted(ids, key=lambda i: (-abs(a[i].quality - b[i].quality), i))[: _WORST // 2]
     changed = [
         [ClipId(i), a[i].label, a[i].prediction, b[i].prediction, f"{a[i].quality:.3f}", f"{b[i].quality:.3f}"]
-        for i in moved
+        for i in most_changed(a, b)[: _WORST // 2]
     ]
     columns = ["clip", "label", *names, *(f"score, {name}" for name in names)]
     return Block(

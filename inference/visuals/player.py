@@ -52,6 +52,8 @@ def choose(sources: Sources, looks: Sequence[Look]) -> dict[int, list[str]]:
             wanted["just above the threshold"] = [row.sequence_id for row in order if row.quality >= at[0]]
         for group in groups.find(tested.values(), sources.task) if tested else ():
             wanted.setdefault("labels look wrong", []).extend([group["first"], group["last"]])
+    for first, second in mistakes.pairs(sources):
+        wanted["most changed"] = mistakes.most_changed(first.of_split(TEST), second.of_split(TEST))
     for kind in sorted(set(sources.truth.values())):
         wanted[f"planted: {kind}"] = [i for i, each in sorted(sources.truth.items()) if each == kind]
     odd = data.odd_clips(looks, sources.task)
