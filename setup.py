@@ -16,6 +16,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["pipeline*", "training*", "inference*"]),
+    package_data={"inference.visuals": ["page.html.j2", "page.css", "*.js"]},
     install_requires=[
         "google-crc32c>=1.5,<2",
         "isal>=1.6,<2",
@@ -34,8 +35,8 @@ setup(
         "train-gpus": [*TRAIN, "tensorflow-cpu>=2.20,<2.22", "jax[cuda12]>=0.5,<1"],
         "train-tpu": [*TRAIN, "tensorflow-cpu>=2.20,<2.22", "jax[tpu]>=0.5,<1"],
         "inference": INFERENCE,
-        # The drawing of inference.budget.
-        "plot": ["matplotlib>=3.8,<4"],
+        # The page of inference.visualize, the pictures of inference.draw and inference.budget.
+        "report": ["bokeh>=3.6,<4", "jinja2>=3.1,<4", "matplotlib>=3.8,<4"],
         "test": [
             "gcp-storage-emulator>=2026.7,<2027",
             "hypothesis>=6,<7",

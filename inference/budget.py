@@ -4,7 +4,7 @@
 
 For each frame budget and each storage: the score on validation clips (those of the training, where the dataset is
 the training's), the latency over their lengths, and the size of the file. Prints a table, draws it (budget.png, with
-the extra `plot`), and names the best choice within the limits: the highest score, of equal ones the fastest. The
+the extra `report`), and names the best choice within the limits: the highest score, of equal ones the fastest. The
 measurements are kept in budget.json; another call with other limits chooses anew and measures nothing.
 """
 
@@ -16,6 +16,7 @@ from rich.table import Table
 
 from inference import latency
 from inference.latency import Limits
+from inference.measurements import KIND, MEASUREMENTS, Measurement, read
 from inference.recognizer import MODEL, Recognizer
 from inference.tflite import conversion
 from inference.tflite.checks import TIMED_CLIPS
@@ -32,31 +33,10 @@ from pipeline.scores import display
 from training.data.holdout import Holdout
 from training.runs import Run
 
-KIND = directories.Kind("frame budget", made_by="inference.budget")
-MEASUREMENTS = "budget.json"
 PLOT = "budget.png"
 CLIPS = 1000
 SHARES = (1.0, 0.8, 0.6, 0.4)  # of the frames trained with, where no budgets are given
 EQUAL_SCORE = 0.001  # what differs by less is chance
-
-
-@dataclasses.dataclass(frozen=True)
-class Measurement:
-    """One way to export.
-
-    Attributes:
-      size_mb: millions of bytes.
-      latency_ms: statistics by name, see `latency.STATISTICS`.
-    """
-
-    max_frames: int
-    weights: str
-    score: float
-    latency_ms: dict[str, float]
-    size_mb: float
-
-    def __str__(self) -> str:
-        return f"--max-frames {self.max_frames} --weights {self.weights}"
 
 
 def main() -> None:
@@ -158,22 +138,6 @@ def choose(found: list[Measurement], limits: Limits) -> tuple[Measurement, bool]
     return min(found, key=excess), False
 
 
-def read(directory: AnyPath, *, complete: bool) -> list[Measurement]:
-    """The measurements so far. Raises `UserError` where the file is damaged, or not there although it must be."""
-    file = directory / MEASUREMENTS
-    if complete:
-        directories.read_manifest(directory, KIND, files=[MEASUREMENTS])
-    elif not file.is_file():
-        return []
-    try:
-        found = [Measurement(**each) for each in directories.read_json(file)["measurements"]]
-        if complete and not found:
-            raise LookupError("no measurements")
-        return found
-    except (LookupError, TypeError) as error:
-        raise UserError(f"{file} is damaged ({error}): delete {directory} and make it again") from error
-
-
 def show(found: list[Measurement], chosen: Measurement | None) -> None:
     columns = ("frames", "weights", "score", "change", *latency.STATISTICS, "MB", "")
     table = Table(*columns, title="Frame budget: milliseconds a clip, and score on validation", title_justify="left")
@@ -191,7 +155,7 @@ def draw(found: list[Measurement], file: AnyPath) -> None:
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
-        console.print(f"no {file.name}: matplotlib is not installed: pip install -e '.[plot]'")
+        console.print(f"no {file.name}: matplotlib is not installed: pip install -e '.[report]'")
         return
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()

@@ -14,7 +14,7 @@ if [ -n "${NO_INSTALL:-}" ]; then
 fi
 
 if [ -z "${VIRTUAL_ENV:-}" ]; then
-    make_environment "$ROOT/.venv" beam,train-cpu,inference,plot,test
+    make_environment "$ROOT/.venv" beam,train-cpu,inference,report,test
 elif ! "$PYTHON" -c "
 import importlib.util, sys
 sys.exit(any(not importlib.util.find_spec(name) for name in ('apache_beam', 'ai_edge_litert', 'keras', 'rich')))"; then

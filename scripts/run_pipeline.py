@@ -4,7 +4,7 @@
     scripts/run_pipeline --data data/mine --output out/mine --test-signers 3
 
 Stages that are complete are skipped, so an interrupted run is continued by the same command. At the end a table; it is
-kept in OUTPUT/report.txt and report.json.
+kept in OUTPUT/report.txt and report.json, and OUTPUT/report.html is a page to look at: data, clips, errors, training.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from inference import evaluate, recognizer
+from inference import evaluate, recognizer, visualize
 from pipeline import tasks
 from pipeline.beam import conversion
 from pipeline.common import directories, storage
@@ -50,6 +50,7 @@ BY = ("signer", "clip")  # what folds are of
 KIND = directories.Kind("pipeline run", made_by="scripts/run_pipeline")
 DATASET, FILTERED = "dataset", "dataset-filtered"
 SECONDS = "seconds.json"
+PAGE = "report.html"
 SHOWN_EXAMPLES = 10
 GOOD = "good"
 
@@ -105,6 +106,7 @@ def main() -> None:
     directories.write_json(arguments.output / "report.json", report)
     with storage.replacing(arguments.output / "report.txt") as temporary, temporary.open("w", encoding="utf-8") as file:
         show(report, display.screen(file))
+    write_page(arguments, truth)
     if not was_complete:
         directories.complete(arguments.output, request, {})
     print(f"everything is in {arguments.output}")
@@ -270,6 +272,15 @@ def _caught(base: dict[int, score_table.Row], dropped: set[int], truth: dict[int
         of_kind["clips"] += 1
         of_kind["dropped"] += sequence_id in dropped
     return dict(sorted(counts.items()))
+
+
+def write_page(arguments: argparse.Namespace, truth: dict[int, str]) -> None:
+    """Writes report.html of all stages; a note where there is nothing to draw it with."""
+    made = [arguments.output / stage.output for stage in stages(arguments)]
+    try:
+        visualize.write(arguments.output / PAGE, made, truth=truth)
+    except ModuleNotFoundError as error:
+        console.print(f"no {PAGE}: {error.name} is not installed: pip install -e '.[report]'", markup=False)
 
 
 def show(report: dict[str, Any], out: Console) -> None:

@@ -36,6 +36,9 @@ _EXTRAS = {
     "keras": "train-cpu",
     "tensorflow": "train-cpu",
     "ai_edge_litert": "inference",
+    "bokeh": "report",
+    "jinja2": "report",
+    "matplotlib": "report",
     "Levenshtein": "inference",
     "google-cloud-storage": "cloud",
 }

@@ -117,6 +117,15 @@ def count_frames(path: AnyPath, task: Task, ids: Sequence[int]) -> dict[int, int
         return dict.fromkeys(ids, file.metadata.num_rows // len(task.layout.rows))
 
 
+def last_frames(path: AnyPath, task: Task, ids: Sequence[int]) -> dict[int, float]:
+    """The largest frame number of a file, of its clip; none where a file has no rows."""
+    assert isinstance(task.layout, LongParquet)
+    with parquet.opened(path) as file:
+        parquet.check_columns(path, file.schema_arrow, {task.layout.frame: "number"})
+        numbers = _numbers(_read(file, [task.layout.frame]), task.layout)
+    return dict.fromkeys(ids, float(np.nanmax(numbers))) if np.isfinite(numbers).any() else {}
+
+
 def _frames(path: AnyPath, layout: object) -> np.ndarray | Fault:
     """(T, rows of a frame, values) float32, NaN for missing."""
     assert isinstance(layout, LongParquet)

@@ -35,6 +35,10 @@ class Reader(Protocol):
     def count_frames(path: AnyPath, task: Task, ids: Sequence[int]) -> dict[int, int]:
         """Frames of each clip of a file; of parquet without decoding coordinates."""
 
+    @staticmethod
+    def last_frames(path: AnyPath, task: Task, ids: Sequence[int]) -> dict[int, float]:
+        """The largest frame number of each clip of a file, where frames are numbered."""
+
 
 _READERS: dict[type, Reader] = {WideParquet: wide, LongParquet: long, Tables: tabular}  # type: ignore[dict-item]
 

@@ -33,7 +33,7 @@ def fold_reports(reports: list[ShardReport], task: Task) -> dict[str, Any]:
         raise RuntimeError(f"{read} clips read, but {len(clips)} written and {reasons.total()} rejected")
     by_split = _by_split(clips)
     return {
-        "splits": {split: _summary(group, task) for split, group in by_split.items()},
+        "splits": {split: summarize(group, task) for split, group in by_split.items()},
         "overlap": {
             f"{first}/{second}": _shared(by_split[first], by_split[second])
             for first, second in itertools.combinations(SPLITS, 2)
@@ -81,7 +81,7 @@ def _by_split(clips: Iterable[ClipInfo]) -> dict[str, list[ClipInfo]]:
     return groups
 
 
-def _summary(group: list[ClipInfo], task: Task) -> dict[str, Any]:
+def summarize(group: list[ClipInfo], task: Task) -> dict[str, Any]:
     """Of a split: how many clips there are, whose, from which sources, and how long they are."""
     signers = collections.Counter(each.signer for each in group)
     sources = collections.Counter(each.source for each in group)
@@ -92,12 +92,12 @@ def _summary(group: list[ClipInfo], task: Task) -> dict[str, Any]:
         "clips_of_source": dict(sorted(sources.items())) if len(sources) <= _MOST_SOURCES else {},
         "frames": sum(each.num_frames for each in group),
         "frames_unseen": sum(each.frames_unseen for each in group),
-        "frames_per_clip": _spread([each.num_frames for each in group]),
-        "units_per_clip": _spread([task.units(each.label) for each in group]),
+        "frames_per_clip": spread([each.num_frames for each in group]),
+        "units_per_clip": spread([task.units(each.label) for each in group]),
     }
 
 
-def _spread(values: list[int]) -> dict[str, float]:
+def spread(values: list[int]) -> dict[str, float]:
     """Mean, extremes and percentiles; nothing of nothing."""
     if not values:
         return {}

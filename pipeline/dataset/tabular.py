@@ -93,6 +93,12 @@ def count_frames(path: AnyPath, task: Task, ids: Sequence[int]) -> dict[int, int
     return {each: 0 if isinstance(frames, Fault) else len(frames) for each, frames in found}
 
 
+def last_frames(path: AnyPath, task: Task, ids: Sequence[int]) -> dict[int, float]:
+    """None: rows of tables are not numbered."""
+    del path, task, ids
+    return {}
+
+
 def header(path: AnyPath, tables: Tables) -> list[str]:
     """The names of the columns. Raises `UserError` where there are none, or one is there twice."""
     if path.suffix == parquet.ENDING:

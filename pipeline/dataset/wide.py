@@ -106,6 +106,19 @@ def count_frames(path: AnyPath, task: Task, ids: Sequence[int]) -> dict[int, int
     return dict(zip(different.tolist(), counts.tolist(), strict=True))
 
 
+def last_frames(path: AnyPath, task: Task, ids: Sequence[int]) -> dict[int, float]:
+    """The largest frame number of each id in a file; none where it has no such numbers. Raises as `read_runs`."""
+    del ids
+    with _opened(path, task) as recording:
+        clip_R, numbers_R = recording.ids_and_frames()
+        if recording.frame_column is None:
+            return {}
+    different, index = np.unique(clip_R, return_inverse=True)
+    largest = np.full(len(different), -np.inf)
+    np.fmax.at(largest, index, numbers_R)
+    return dict(zip(different.tolist(), largest.tolist(), strict=True))
+
+
 def id_column(schema: pa.Schema, layout: WideParquet) -> str:
     """The column that holds the clip ids: that of the layout, or the index that pandas stores without a name."""
     return _UNNAMED_INDEX if _UNNAMED_INDEX in schema.names and layout.id not in schema.names else layout.id

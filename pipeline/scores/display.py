@@ -25,7 +25,7 @@ def show(report: Mapping[str, Any], out: Console, *, title: str) -> None:
     table.add_row("clips, signers", f"{report['clips']:,}, {report['signers']:,}")
     table.add_row("score", scored(report))
     if report["interval_by_signer"]:
-        table.add_row("  other signers", _span(report["interval_by_signer"]))
+        table.add_row("  other signers", span(report["interval_by_signer"]))
     for name, figures in report["disjoint"].items():
         words = name.replace("_", " ")
         told = f"{scored(figures)}, {figures['clips']:,} clips" if figures else "no clips"
@@ -61,9 +61,9 @@ def show_comparison(found: Mapping[str, Any], out: Console, *, title: str, names
     table.add_row("clips, signers", f"{found['clips']:,}, {found['signers']:,}")
     for which, name in zip(("first", "second"), names, strict=True):
         table.add_row(f"{which} score", Text(f"{found[which]:.4f} {name}"))
-    table.add_row("difference", f"{found['difference']:+.4f} ({_span(found['interval'], sign='+')})")
+    table.add_row("difference", f"{found['difference']:+.4f} ({span(found['interval'], sign='+')})")
     if found["interval_by_signer"]:
-        table.add_row("  other signers", _span(found["interval_by_signer"], sign="+"))
+        table.add_row("  other signers", span(found["interval_by_signer"], sign="+"))
     table.add_row("probability that the second is better", f"{found['probability_of_improvement']:.4f}")
     table.add_row("clips read better / worse", f"{found['better']:,} / {found['worse']:,}")
     out.print(table)
@@ -71,10 +71,10 @@ def show_comparison(found: Mapping[str, Any], out: Console, *, title: str, names
 
 def scored(figures: Mapping[str, Any]) -> str:
     """A score and its interval."""
-    return f"{figures['score']:.4f} ({_span(figures['interval'])})"
+    return f"{figures['score']:.4f} ({span(figures['interval'])})"
 
 
-def _span(interval: list[float], sign: str = "") -> str:
+def span(interval: list[float], sign: str = "") -> str:
     return " to ".join(f"{value:{sign}.4f}" for value in interval)
 
 

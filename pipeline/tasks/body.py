@@ -4,6 +4,8 @@ The order (face, right hand, left hand, right pose, left pose) is that of the pu
 The indices are those of MediaPipe Holistic: https://github.com/google-ai-edge/mediapipe.
 """
 
+import itertools
+
 import numpy as np
 
 from pipeline.tasks.task import LongParquet, Points, WideParquet
@@ -45,6 +47,27 @@ def _groups(**indices: tuple[int, ...]) -> dict[str, slice]:
     return {name: slice(end - len(each), end) for (name, each), end in zip(indices.items(), ends, strict=True)}
 
 
+# Bones of the hand, from MediaPipe's drawing of it, and of the pose; the contours of lips and nose.
+_HAND_BONES = (
+    *((0, 1), (1, 2), (2, 3), (3, 4), (0, 5), (5, 6), (6, 7), (7, 8), (5, 9), (9, 10), (10, 11), (11, 12)),
+    *((9, 13), (13, 14), (14, 15), (15, 16), (13, 17), (0, 17), (17, 18), (18, 19), (19, 20)),
+)
+_POSE_BONES = (
+    *((11, 12), (12, 14), (14, 16), (16, 18), (18, 20), (16, 20), (16, 22), (12, 24)),
+    *((11, 13), (13, 15), (15, 17), (17, 19), (15, 19), (15, 21), (11, 23), (23, 24)),
+)
+_OUTER_LIP = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185, 61)
+_INNER_LIP = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191, 78)
+_FACE_LINES = (*itertools.pairwise(_OUTER_LIP), *itertools.pairwise(_INNER_LIP), (98, 2), (2, 327), (2, 1))
+
+
+def _edges() -> tuple[tuple[int, int], ...]:
+    lines = {"right_hand": _HAND_BONES, "left_hand": _HAND_BONES, "pose": _POSE_BONES, "face": _FACE_LINES}
+    return tuple(
+        (_NAMES.index(f"{part}_{a}"), _NAMES.index(f"{part}_{b}")) for part, pairs in lines.items() for a, b in pairs
+    )
+
+
 POINTS = Points(
     names=_NAMES,
     axes="xy",
@@ -53,6 +76,8 @@ POINTS = Points(
     centre=_NAMES.index("face_17"),  # the lower lip's middle
     hands=("right_hand", "left_hand"),
     pose_wrists=(_NAMES.index("pose_16"), _NAMES.index("pose_15")),
+    edges=_edges(),
+    aspect=16 / 9,  # of a phone held upright
 )
 
 # The parts of a whole frame, in the order of the rows of long files, with their points.

@@ -42,6 +42,7 @@ class Fingerspelling(Task):
     unit = "characters"
     visible = "a hand"
     plausible_rule = "more than two frames with a hand for each character"
+    frames_a_unit = 2
     # The competition's limits. How many clips its test set has is not published: as many as the training set.
     contract = ExportContract(
         frame=(len(COLUMNS),),
@@ -90,12 +91,19 @@ class Fingerspelling(Task):
         return "".join(CHARACTERS[index] for index in indices)
 
     def edits(self, label: str, prediction: str) -> list[tuple[str, str]]:
+        return [pair for pair in self.alignment(label, prediction) if pair[0] != pair[1]]
+
+    def alignment(self, label: str, prediction: str) -> list[tuple[str, str]]:
         import Levenshtein  # only here: a command that lacks it can say so (`errors.run`)
 
-        return [
-            ("" if name == "insert" else label[i], "" if name == "delete" else prediction[j])
-            for name, i, j in Levenshtein.editops(label, prediction)
-        ]
+        found: list[tuple[str, str]] = []
+        at = 0  # of the label
+        for name, i, j in [*Levenshtein.editops(label, prediction), ("end", len(label), 0)]:
+            found += [(same, same) for same in label[at:i]]
+            if name != "end":
+                found.append(("" if name == "insert" else label[i], "" if name == "delete" else prediction[j]))
+            at = i + (name != "insert")
+        return found
 
     def errors(self, label: str, prediction: str) -> int:
         import Levenshtein
@@ -108,6 +116,10 @@ class Fingerspelling(Task):
     def seen(self, landmarks_TxPxD: np.ndarray) -> np.ndarray:
         return np.any(body.hands_seen(landmarks_TxPxD), axis=1)
 
+    def rule_frames(self, landmarks_TxPxD: np.ndarray) -> int:
+        """Those of the hand that is seen more often."""
+        return int(body.hands_seen(landmarks_TxPxD).sum(axis=0).max(initial=0))
+
     def plausible(self, landmarks_TxPxD: np.ndarray, label: str) -> bool:
-        """The published filter of accidental taps; counted are the frames of the hand that is seen more often."""
-        return 2 * len(label) < body.hands_seen(landmarks_TxPxD).sum(axis=0).max(initial=0)
+        """The published filter of accidental taps."""
+        return self.frames_a_unit * len(label) < self.rule_frames(landmarks_TxPxD)

@@ -44,6 +44,7 @@ class IsolatedSigns(OneClass):
     unit = "signs"
     visible = "a hand"
     plausible_rule = f"at least {FEWEST_FRAMES} frames with a hand"
+    frames_a_unit = FEWEST_FRAMES
     # The competition's limits: 100 ms a clip on average.
     contract = ExportContract(
         frame=(len(_ROWS), len(_AXES)),
@@ -83,4 +84,4 @@ class IsolatedSigns(OneClass):
         return np.any(body.hands_seen(landmarks_TxPxD), axis=1)
 
     def plausible(self, landmarks_TxPxD: np.ndarray, label: str) -> bool:
-        return int(self.seen(landmarks_TxPxD).sum()) >= FEWEST_FRAMES
+        return self.rule_frames(landmarks_TxPxD) >= FEWEST_FRAMES

@@ -38,6 +38,7 @@ class Recordings(OneClass):
     unit = "classes"
     visible = "a value"
     plausible_rule = f"at least {FEWEST_FRAMES} frames"
+    frames_a_unit = FEWEST_FRAMES
 
     tables: Tables = Tables()  # noqa: RUF009  # it is frozen
     channels: tuple[str, ...] = ()
@@ -87,6 +88,10 @@ class Recordings(OneClass):
         return self.tables.place(clip_id)
 
     @property
+    def rate(self) -> float:
+        return self.tables.rate
+
+    @property
     def classes(self) -> tuple[str, ...]:
         return self.labels
 
@@ -94,4 +99,4 @@ class Recordings(OneClass):
         return np.isfinite(landmarks_TxPxD).any(axis=(1, 2))
 
     def plausible(self, landmarks_TxPxD: np.ndarray, label: str) -> bool:
-        return int(self.seen(landmarks_TxPxD).sum()) >= FEWEST_FRAMES
+        return self.rule_frames(landmarks_TxPxD) >= FEWEST_FRAMES

@@ -27,6 +27,8 @@ class Points:
       hands: names of the groups of the right and the left hand, whose first points are the wrists.
       rotations: three points each that are the axes of one sensor, which may be worn turned.
       pose_wrists: the points of the body that lie where the right and the left wrist are; None where there are none.
+      edges: pairs of points that drawings join, such as the ends of a bone.
+      aspect: height by width of the image that drawings assume, where points are fractions of one.
     """
 
     names: tuple[str, ...]
@@ -37,6 +39,8 @@ class Points:
     hands: tuple[str, str] | None = None
     rotations: tuple[tuple[int, ...], ...] = ()
     pose_wrists: tuple[int, int] | None = None
+    edges: tuple[tuple[int, int], ...] = ()
+    aspect: float = 1.0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -212,6 +216,7 @@ class Task(abc.ABC):
       unit: what `units` counts, in the plural.
       visible: what `seen` looks for, in words.
       plausible_rule: what `plausible` asks, in words.
+      frames_a_unit: the line of that rule: of `rule_frames`, how many for each unit of the label; 0 where it has none.
     """
 
     name: ClassVar[str]
@@ -224,6 +229,7 @@ class Task(abc.ABC):
     unit: ClassVar[str]
     visible: ClassVar[str]
     plausible_rule: ClassVar[str]
+    frames_a_unit: ClassVar[int] = 0
 
     @property
     @abc.abstractmethod
@@ -276,6 +282,10 @@ class Task(abc.ABC):
         ("a", "b") is a substitution, ("a", "") a deletion, ("", "b") an insertion.
         """
 
+    def alignment(self, label: str, prediction: str) -> list[tuple[str, str]]:
+        """What of the label became what of the prediction, in order: `edits` and, between them, what is the same."""
+        return [(label, prediction)]
+
     @abc.abstractmethod
     def errors(self, label: str, prediction: str) -> int:
         """How many edits there are. The score of clips is 1 - errors / units, both summed over them."""
@@ -307,6 +317,15 @@ class Task(abc.ABC):
     def place(self, clip_id: int) -> tuple[int, int]:
         """The number of the file that a clip is in, and where in it, as far as its id says so."""
         return 0, clip_id
+
+    @property
+    def rate(self) -> float:
+        """Frames a second; 0 where it is not known."""
+        return 0.0
+
+    def rule_frames(self, landmarks_TxPxD: np.ndarray) -> int:
+        """The frames that `plausible` counts."""
+        return int(np.count_nonzero(self.seen(landmarks_TxPxD)))
 
     @abc.abstractmethod
     def plausible(self, landmarks_TxPxD: np.ndarray, label: str) -> bool:

@@ -20,9 +20,9 @@ from pipeline.common import directories, errors
 from pipeline.common.arguments import Parser, path
 from pipeline.common.errors import UserError
 from pipeline.dataset.splits import TEST, TRAIN
-from pipeline.filter import threshold_for
 from pipeline.scores import analysis, display, score_table
 from pipeline.scores.score_table import Row
+from pipeline.scores.threshold import threshold_for
 from pipeline.scores.truth import read_truth
 from scripts.run_pipeline import GOOD
 

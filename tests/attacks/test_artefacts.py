@@ -43,12 +43,12 @@ def tried(attempt, monkeypatch, place, toy_settings) -> Callable:
     from scripts import run_pipeline
 
     class Mute:
-        task, columns, frame = Fingerspelling(), ("x_face_0",), (1,)
+        task, columns, frame, language = Fingerspelling(), ("x_face_0",), (1,), None
 
         def __init__(self, *_, **__):
             pass
 
-        def recognize(self, _):
+        def recognize(self, _, *, greedy=False):
             return Prediction("", 0.0, 0.0)
 
         def answer(self, *_):

@@ -21,10 +21,12 @@ def test_mistakes(refused, name):
 class Mute:
     """Stands in for a `Recognizer`."""
 
+    language = None
+
     def __init__(self, *_, **__):
         pass
 
-    def recognize(self, _):
+    def recognize(self, _, *, greedy=False):
         return Prediction("", 0.0, 1.0)
 
 

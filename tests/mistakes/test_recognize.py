@@ -42,7 +42,7 @@ class Mute:
     def __init__(self, *_, **__):
         pass
 
-    def recognize(self, _):
+    def recognize(self, _, *, greedy=False):
         return Prediction("", 0.0, 0.0)
 
 

@@ -15,6 +15,7 @@ from pipeline.dataset.features import features
 from pipeline.dataset.splits import SplitRule
 from pipeline.scores import score_table
 from pipeline.scores.score_table import Learnt, Row
+from pipeline.scores.threshold import choose_threshold
 from pipeline.tasks.body import POINTS
 
 # Errors of ten units. Of the example's twelve clips 100, 104, 108 are signer 1's, 101, .. signer 2's, and so on.
@@ -132,29 +133,29 @@ def test_scores_that_do_not_fit(parent, tmp_path, changes, message):
 def test_the_threshold_lies_in_the_valley():
     random = np.random.default_rng(0)
     bad, good = random.normal(0.05, 0.08, 150), random.normal(0.85, 0.1, 850)
-    threshold = filter_command.choose_threshold([*bad, *good])
+    threshold = choose_threshold([*bad, *good])
     assert 0.3 <= threshold <= 0.5
-    assert filter_command.choose_threshold([0.0] * 5 + [0.4] * 5) == pytest.approx(0.205, abs=0.01)
+    assert choose_threshold([0.0] * 5 + [0.4] * 5) == pytest.approx(0.205, abs=0.01)
 
 
 @pytest.mark.parametrize(
     ("scores", "expected"), [([0.9] * 10, 0.1), ([-3.0] * 4 + [0.12] * 6, 0.1), ([0.6] * 5 + [1.0] * 5, 0.5)]
 )
 def test_the_threshold_keeps_within_its_bounds(scores, expected):
-    assert filter_command.choose_threshold(scores) == expected
+    assert choose_threshold(scores) == expected
 
 
 def test_probabilities_are_divided_by_their_logarithms():
     """A label that nothing speaks for is not one that little speaks for."""
     random = np.random.default_rng(0)
     wrong, doubtful, sure = random.uniform(1e-5, 0.01, 50), random.uniform(0.1, 0.5, 100), random.uniform(0.5, 1, 850)
-    threshold = filter_command.choose_threshold([*wrong, *doubtful, *sure], probabilities=True)
+    threshold = choose_threshold([*wrong, *doubtful, *sure], probabilities=True)
     assert 0.01 < threshold < 0.2
-    assert filter_command.choose_threshold([0.9] * 10, probabilities=True) < 0.9
-    assert filter_command.choose_threshold([0.0] * 6 + [0.9] * 4, probabilities=True) == 0
+    assert choose_threshold([0.9] * 10, probabilities=True) < 0.9
+    assert choose_threshold([0.0] * 6 + [0.9] * 4, probabilities=True) == 0
 
 
 @pytest.mark.parametrize("scores", [[0.0] * 10, [-1.0] * 7 + [0.3] * 3, [0.0] * 6 + [0.5] * 4])
 def test_a_base_model_that_reads_nothing_drops_half_at_most(scores):
-    threshold = filter_command.choose_threshold(scores)
+    threshold = choose_threshold(scores)
     assert sum(score < threshold for score in scores) <= len(scores) / 2

@@ -79,7 +79,7 @@ def test_the_environment_is_made_by_the_python_that_is_named(launch, python):
     doctor = "python -P -m scripts.doctor"
     assert launch("doctor", **python) == [doctor]  # installs nothing
     run = "python -P -m scripts.run_pipeline --data DATA"
-    install = installs("beam,train-cpu,inference,plot,test").replace(",cloud]", "]")
+    install = installs("beam,train-cpu,inference,report,test").replace(",cloud]", "]")
     assert launch("run_pipeline", "--data", "DATA", **python) == [install, run]
     assert launch("run_pipeline", "--data", "DATA") == [run]
     assert launch("doctor") == [doctor]

@@ -1,5 +1,6 @@
 """The whole path in one command, at toy size."""
 
+import argparse
 import csv
 import json
 import os
@@ -8,6 +9,8 @@ import subprocess
 import sys
 
 import pytest
+
+from scripts import run_pipeline
 
 ROOT = pathlib.Path(__file__).parents[2]
 SCRIPT = ("-m", "scripts.run_pipeline")
@@ -22,7 +25,7 @@ def run(*arguments: object) -> subprocess.CompletedProcess:
 
 def files(directory: pathlib.Path) -> dict[str, int]:
     """Every file of the stages, with the time it was last written."""
-    reports = {"report.json", "report.txt"}
+    reports = {"report.json", "report.txt", "report.html"}
     return {
         str(path): path.stat().st_mtime_ns
         for path in sorted(directory.rglob("*"))
@@ -46,6 +49,7 @@ def test_whole_path_from_bucket_to_bucket(emulator, tmp_path):
     assert len(done.stdout.splitlines()) == 40
     assert json.loads((output / "report.json").read_text("utf-8"))["clips"]["read"] == 40
     assert "score on test signers" in (output / "report.txt").read_text("utf-8")
+    assert '<section id="player"' in (output / "report.html").read_text("utf-8")
     for run_ in ("base", "final"):
         assert len((output / run_ / "history.csv").read_text("utf-8").splitlines()) == 1 + 2
     assert sorted(each.name for each in tmp_path.iterdir()) == ["cache", "temporary"]  # nothing else on this machine
@@ -79,6 +83,10 @@ def test_whole_path_then_nothing_to_do(tmp_path, folds):
     assert low <= report["score"]["all"]["base"]["score"] <= high
     assert 0 <= report["score"]["all"]["comparison"]["probability_of_improvement"] <= 1
     assert "score on test signers" in first.stdout
+    assert f"{output / 'report.html'}: " in first.stdout
+    page = (output / "report.html").read_text(encoding="utf-8")
+    assert all(f'<section id="{each}"' in page for each in ("data", "player", "errors", "training"))
+    assert "planted: " in page
 
     before = files(output)
     second = run(*command)
@@ -90,3 +98,13 @@ def test_whole_path_then_nothing_to_do(tmp_path, folds):
         found = {(row["split"], int(row["fold"])) for row in csv.DictReader(table)}
     assert found == {("test", 0)} | {("train", fold) for fold in ([1, 2] if folds > 1 else [0])}
     assert files(output) == before
+
+
+def test_without_what_draws_the_page(tmp_path, monkeypatch, capsys):
+    """The whole path does not fail for it."""
+    monkeypatch.setitem(sys.modules, "bokeh", None)
+    words = {"data": tmp_path, "output": tmp_path, "task": "fingerspelling", "preset": "small", "set": []}
+    arguments = argparse.Namespace(**words, test_signers=(), folds=1, fold_by="signer")
+    run_pipeline.write_page(arguments, {})
+    assert "no report.html: bokeh is not installed: pip install -e '.[report]'" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -134,3 +134,9 @@ def test_files_of_another_layout(tmp_path, kaggle_data):
         list(reader(TASK).read_clips(kaggle_data() / "train_landmarks/1.parquet", TASK, [7]))
     with pytest.raises(UserError, match=r"holds no texts in the column type \(int64\)"):
         only(write(tmp_path / "b.parquet", columns | {"type": [0] * len(columns["type"])}))
+
+
+def test_the_largest_frame_number(tmp_path):
+    columns, _ = table(num_frames=3, first=186, step=2)
+    path = write(tmp_path / "5.parquet", columns)
+    assert long.last_frames(path, TASK, [5]) == {5: 190.0}

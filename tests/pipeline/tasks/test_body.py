@@ -23,6 +23,15 @@ def test_the_points_and_their_groups():
     assert POINTS.names[POINTS.centre] == "face_17"
 
 
+def test_edges_mirror_and_join_all_points():
+    """Drawings are as symmetric as the body, stay within a part, and reach every point."""
+    edges = {frozenset(edge) for edge in POINTS.edges}
+    assert len(edges) == len(POINTS.edges)
+    assert {frozenset(int(POINTS.mirror[point]) for point in edge) for edge in edges} == edges
+    assert all(len({POINTS.names[point].rpartition("_")[0] for point in edge}) == 1 for edge in edges)
+    assert {point for edge in edges for point in edge} == set(range(100))
+
+
 def test_points_of_several_groups():
     assert POINTS.indices("left_pose", "right_hand").tolist() == [*range(93, 100), *range(44, 65)]
     assert POINTS.indices("right_hand", "tail").tolist() == [*range(44, 65)]

@@ -93,6 +93,13 @@ def test_errors_are_the_shortest_list_of_edits(label, prediction):
     assert len(prediction) == len(label) + inserted - deleted
 
 
+@given(TEXT, TEXT)
+def test_an_alignment_tells_both_texts_and_their_edits(label, prediction):
+    pairs = TASK.alignment(label, prediction)
+    assert ("".join(a for a, _ in pairs), "".join(b for _, b in pairs)) == (label, prediction)
+    assert [pair for pair in pairs if pair[0] != pair[1]] == TASK.edits(label, prediction)
+
+
 @pytest.mark.parametrize(
     ("label", "prediction", "expected"),
     [
