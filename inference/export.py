@@ -12,6 +12,10 @@ The model takes raw columns `inputs` [frames, columns] (float32, NaN for missing
 fingerspelling, `outputs` [characters, 59]. A second signature, serving_recognize, gives the outputs of the network, the
 classes they say and their probabilities. It runs at the clip's own length; longer clips than --max-frames are resampled
 to it. `inference.budget` measures which number to choose.
+
+With --fixed-frames N there is a second file, fixed.tflite, proved alike, for runtimes that know no dynamic shapes:
+`landmarks` [N, columns] and `num_frames` [1] give `logits` [frames of the encoder, classes] and `rows` [1], how many of
+them are the clip's.
 """
 
 import argparse
@@ -23,9 +27,10 @@ from rich.text import Text
 
 from inference import latency
 from inference.recognizer import ARGUMENTS, KIND, MODEL
-from inference.tflite import checks, conversion
+from inference.tflite import checks, conversion, fixed
 from inference.tflite.checks import Verdict
 from inference.tflite.conversion import WEIGHTS
+from inference.window import FIXED
 from pipeline.common import directories, storage
 from pipeline.common.arguments import Parser, command, number, path, positive
 from pipeline.common.errors import UserError, run
@@ -60,6 +65,13 @@ def main() -> None:
         metavar="SHARE",
         help="most that the score may be below the trained model's, at the same frame budget",
     )
+    parser.add_argument(
+        "--fixed-frames",
+        type=positive,
+        metavar="N",
+        help="write fixed.tflite as well, for runtimes without dynamic shapes and for inference.page: a window of N"
+        " frames, such as 128 or 256",
+    )
     latency.add_options(parser)
     export(parser.parse_args())
 
@@ -74,16 +86,20 @@ def export(arguments: argparse.Namespace) -> None:
         limits=latency.Limits.of(arguments, trained.task),
         threads=arguments.threads,
         max_score_loss=arguments.max_score_loss,
+        fixed_frames=arguments.fixed_frames,
     )
     inputs = {"run": trained.fingerprint, "dataset": dataset.fingerprint}
     request = directories.Request(KIND, inputs | settings.as_json())
     if directories.prepare(arguments.output, request):
         return
-    for file in (MODEL, ARGUMENTS):
+    models = (MODEL, ARGUMENTS, *([FIXED] if settings.fixed_frames else []))
+    for file in models:
         (arguments.output / file).unlink(missing_ok=True)  # of a call that was killed
     with temporary_folder() as unproved:
         model = conversion.load(trained)
         conversion.convert(model, settings.max_frames, unproved, weights=settings.weights)
+        if frames := settings.fixed_frames:
+            fixed.convert(model, settings.max_frames, unproved, weights=settings.weights, frames=frames)
         verdicts, figures = checks.prove(model, unproved, dataset, trained, settings)
         report = {"verdicts": [dataclasses.asdict(each) for each in verdicts], **figures}
         directories.write_json(arguments.output / REPORT, report)
@@ -95,11 +111,11 @@ def export(arguments: argparse.Namespace) -> None:
                 f"{', '.join(each.check for each in failed)} ({first.found}; expected {first.expected});"
                 f" see {REPORT} there; inference.budget shows what other settings cost, which need another --output"
             )
-        for file in (MODEL, ARGUMENTS):
+        for file in models:
             with storage.replacing(arguments.output / file) as temporary:
                 shutil.copyfile(unproved / file, temporary)
-    files = (MODEL, ARGUMENTS, REPORT)
-    directories.complete(arguments.output, request, {"task": trained.task.as_json()} | figures, files=files)
+    content = {"task": trained.task.as_json()} | figures
+    directories.complete(arguments.output, request, content, files=[*models, REPORT])
     count = sum(each.passed is not None for each in verdicts)
     print(f"{arguments.output}: {figures['bytes'] / 1e6:.1f} MB, all {count} checks passed")
     given = command("--model", arguments.output, "--dataset", arguments.dataset)
