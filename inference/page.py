@@ -14,7 +14,7 @@ import functools
 import http.server
 import shutil
 import webbrowser
-from typing import Any, ClassVar
+from typing import Any
 
 from inference import libraries
 from inference.decoder import RATE
@@ -64,7 +64,7 @@ def make(arguments: argparse.Namespace) -> None:
     for file in sources:
         shutil.copyfile(file, arguments.output / file.name)
     (arguments.output / FIXED).write_bytes(read(arguments.model))
-    description = describe(window) | {"sha256": directories.sha256_of(arguments.output / FIXED)}
+    description = describe(window) | {"model_sha256": directories.sha256_of(arguments.output / FIXED)}
     directories.write_json(arguments.output / DESCRIPTION, description)
     names += [FIXED, DESCRIPTION]
     size = sum((arguments.output / name).stat().st_size for name in names)
@@ -100,7 +100,7 @@ def describe(window: Window) -> dict[str, Any]:
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
-    extensions_map: ClassVar = {
+    extensions_map = {  # noqa: RUF012  # as in its base
         **http.server.SimpleHTTPRequestHandler.extensions_map,
         ".js": "text/javascript",
         ".wasm": "application/wasm",

@@ -7,7 +7,7 @@ export const HOP = 8;
 export const LEAD = 90;
 export const PHRASE_PAUSE = 90;
 export const SIGN_PAUSE = 24;
-export const WORD_PAUSE = 45;
+export const WORD_PAUSE = 75;
 export const SETTLED = 15;
 export const FLOOR = 0.5;
 

@@ -79,8 +79,8 @@ async function start(chosen) {
     if (source !== chosen) return chosen.stop();
     stage.className = `live ${chosen.mirrored ? "mirrored" : ""}`;
     document.body.classList.add("reading");
-    if (video.videoWidth) [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
-    else [canvas.width, canvas.height] = [1280, 960];
+    canvas.width = chosen.width ?? video.videoWidth;
+    canvas.height = chosen.height ?? video.videoHeight;
     pace.reset();
     tracker?.reset();
     lastHand = performance.now();

@@ -109,8 +109,8 @@ export class VideoFile {
   }
 }
 
-// A JSON file of the page's own origin, {rate, points, clips: [[[x, y, x, y, ...], ...], ...]} with null for missing, in
-// real time; clip after clip.
+// A JSON file of the page's own origin, {rate, width, height, clips: [[[x, y, x, y, ...], ...], ...]} with null for
+// missing; in real time, clip after clip.
 export class Landmarks {
   mirrored = false;
 
@@ -121,8 +121,8 @@ export class Landmarks {
   async open() {
     const answer = await fetch(this.address);
     if (!answer.ok) throw new Trouble(`${this.address}: ${answer.status} ${answer.statusText}`);
-    const {rate, clips} = await answer.json();
-    this.rate = rate;
+    const {rate, width, height, clips} = await answer.json();
+    Object.assign(this, {rate, width, height});
     this.clips = clips.map((clip) => clip.map((frame) => Float32Array.from(frame, (value) => value ?? NaN)));
   }
 

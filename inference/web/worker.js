@@ -33,7 +33,7 @@ async function open(info) {
 
 async function load(info) {
   const content = new Uint8Array(await (await fetched(here(info.model))).arrayBuffer());
-  if (globalThis.crypto?.subtle && hex(await crypto.subtle.digest("SHA-256", content)) !== info.sha256) {
+  if (globalThis.crypto?.subtle && hex(await crypto.subtle.digest("SHA-256", content)) !== info.model_sha256) {
     throw new Error(`${info.model} is not the model that model.json beside it describes`);
   }
   const litert = await import(here("lib/litert/index.js"));
