@@ -48,17 +48,17 @@ def main() -> None:
         raise UserError(f"--swap-hands: the task {task.name} has no left and right hand")
     some = False
     for file in files:
-        for take, found in _recognize(file, recognizer, swap=arguments.swap_hands):
+        for take, found in recognized(file, recognizer, swap=arguments.swap_hands):
             if arguments.json:
-                print(_json(file, take, found, task), flush=True)
+                print(as_json(file, take, found, task), flush=True)
             else:
-                print(f"{file}\t" * (len(files) > 1) + _text(take, found, task), flush=True)
+                print(f"{file}\t" * (len(files) > 1) + text(take, found, task), flush=True)
             some = True
     if not some:
         raise UserError(f"{', '.join(map(str, arguments.input))} has no rows: nothing to recognize")
 
 
-def _recognize(file: AnyPath, recognizer: Recognizer, *, swap: bool) -> Iterator[tuple[Take, Prediction]]:
+def recognized(file: AnyPath, recognizer: Recognizer, *, swap: bool) -> Iterator[tuple[Take, Prediction]]:
     """Yields what a file holds and what it says; at its end, says what looks wrong in it, each kind once."""
     points = recognizer.task.points
     remarks: dict[str, None] = {}  # in the order in which they came up
@@ -72,13 +72,15 @@ def _recognize(file: AnyPath, recognizer: Recognizer, *, swap: bool) -> Iterator
         progress.note(f"{file}: {remark}")
 
 
-def _text(take: Take, found: Prediction, task: Task) -> str:
+def text(take: Take, found: Prediction, task: Task) -> str:
+    """The line of a take."""
     name = f"{take.sequence_id}" + f" (take {take.number})" * (take.number > 1)
     others = "".join(f", {label} {share:.2f}" for label, share in found.best(_SHOWN, task)[1:])
     return f"{name}\t{found.label}\t{found.confidence:.2f}{others}\t{found.milliseconds:.1f} ms"
 
 
-def _json(file: AnyPath, take: Take, found: Prediction, task: Task) -> str:
+def as_json(file: AnyPath | str, take: Take, found: Prediction, task: Task) -> str:
+    """The JSON object of a take."""
     best = [{"label": label, "probability": round(share, 4)} for label, share in found.best(_SHOWN, task)]
     values = {
         "file": str(file),

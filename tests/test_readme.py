@@ -14,7 +14,8 @@ READMES = [
     *(ROOT / package / "README.md" for package in ("pipeline", "training", "inference", "scripts")),
 ]
 # Run otherwise: by a fresh clone, and by `scripts/test --long` (a short demo). What needs a cloud or public TFRecords
-# is tested, as far as that goes, in tests/pipeline/beam and tests/pipeline/test_import_tfrecords.py.
+# is tested, as far as that goes, in tests/pipeline/beam and tests/pipeline/test_import_tfrecords.py; what needs videos
+# in tests/pipeline/tracking and tests/scripts/test_recognize_video.py.
 ELSEWHERE = (
     "git clone ",
     "pip install ",
@@ -23,6 +24,8 @@ ELSEWHERE = (
     ". ",
     "gcloud ",
     "python -m pipeline.import_tf",
+    "python -m pipeline.track",
+    "scripts/recognize_video",
 )
 
 

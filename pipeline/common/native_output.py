@@ -6,12 +6,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-# What TensorFlow, absl and LiteRT say of themselves; warnings and errors of other kinds pass.
+# What TensorFlow, absl, LiteRT and MediaPipe say of themselves; warnings and errors of other kinds pass.
 _REMARKS = "|".join(
     (
         r"^WARNING: All log messages before absl::InitializeLog\(\) is called are written to STDERR",
         r"^I[0-9]{4} ",  # absl's informational lines, such as that oneDNN is on
         r"^[WE][0-9]{4} .*(computation_placer|cuda_fft|cuda_dnn|cuda_blas|cuda_driver|cuda_platform)",
+        r"^W[0-9]{4} .*(inference_feedback_manager|landmark_projection_calculator)",
         r"^INFO: (Created TensorFlow Lite|Initialized TensorFlow Lite)",
         r"^To enable the following instructions:",
     )

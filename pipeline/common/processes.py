@@ -20,13 +20,16 @@ def module(name: str, *words: str) -> list[str]:
     return [sys.executable, *safe_path, "-m", name, *words]
 
 
-def call(command: list[str]) -> int:
+def call(command: list[str], *, stdout: int | None = None) -> int:
     """The status of a command. It ends with this process: what `errors.run` makes of signals reaches it too.
 
     On Linux it is asked to end also where this process is killed and cannot pass anything on.
+
+    Args:
+      stdout: the file descriptor that it prints to; this process's standard output if not given.
     """
-    ends_too = _ends_with(os.getpid()) if sys.platform == "linux" else None
-    with subprocess.Popen(command, preexec_fn=ends_too) as process:
+    ends_too = ends_with(os.getpid()) if sys.platform == "linux" else None
+    with subprocess.Popen(command, preexec_fn=ends_too, stdout=stdout) as process:
         try:
             return process.wait()
         except KeyboardInterrupt:
@@ -43,7 +46,7 @@ def call(command: list[str]) -> int:
             raise
 
 
-def _ends_with(parent: int) -> Callable[[], None]:
+def ends_with(parent: int) -> Callable[[], None]:
     """What a new process calls so that SIGTERM is sent to it when its parent is gone."""
     prctl = ctypes.CDLL(None).prctl
 

@@ -11,13 +11,13 @@ import numpy as np
 
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
-from pipeline.dataset import parquet
-from pipeline.synthesis import files, plan, sensors, signing
+from pipeline.dataset import parquet, writers
+from pipeline.dataset.writers import NUM_POINTS
+from pipeline.synthesis import plan, sensors, signing
 from pipeline.synthesis.plan import Planned, PlannedClip, PlannedSign
 from pipeline.synthesis.sensors import PlannedRecording
 from pipeline.synthesis.signers import Signer, make_signers
 from pipeline.synthesis.signs import MOST_SIGNS, Sign, make_signs
-from pipeline.synthesis.tracker import NUM_POINTS
 from pipeline.tasks import fingerspelling, isolated_signs, recordings
 from pipeline.tasks.task import Task
 
@@ -122,7 +122,7 @@ class Phrases(Samples[PlannedClip]):
         return plan.make_landmarks(clip, self.people[clip.signer], self.seed)
 
     def write(self, path: AnyPath, recordings: Iterable[tuple[PlannedClip, np.ndarray]]) -> None:
-        files.write_wide(path, ((clip.sequence_id, landmarks) for clip, landmarks in recordings))
+        writers.write_wide(path, ((clip.sequence_id, landmarks) for clip, landmarks in recordings))
 
     def row(self, clip: PlannedClip) -> dict[str, Any]:
         columns = self.task.metadata
@@ -176,7 +176,7 @@ class Signs(Samples[PlannedSign]):
 
     def write(self, path: AnyPath, recordings: Iterable[tuple[PlannedSign, np.ndarray]]) -> None:
         ((clip, landmarks),) = recordings
-        files.write_long(path, landmarks, first_frame=clip.first_frame)
+        writers.write_long(path, landmarks, first_frame=clip.first_frame)
 
     def row(self, clip: PlannedSign) -> dict[str, Any]:
         columns = self.task.metadata

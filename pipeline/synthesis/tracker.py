@@ -2,19 +2,10 @@
 
 import numpy as np
 
+from pipeline.dataset.writers import FACE, LEFT_HAND, NUM_POINTS, POSE, RIGHT_HAND
 from pipeline.synthesis import body, kinematics, motion
 from pipeline.synthesis.motion import HandMotion
 from pipeline.synthesis.signers import Signer
-
-FACE, LEFT_HAND, POSE, RIGHT_HAND = slice(0, 468), slice(468, 489), slice(489, 522), slice(522, 543)
-NUM_POINTS = 543
-# As in the Kaggle files: x of all points, then y, then z.
-POINT_COLUMNS = tuple(
-    f"{axis}_{group}_{i}"
-    for axis in "xyz"
-    for group, points in (("face", FACE), ("left_hand", LEFT_HAND), ("pose", POSE), ("right_hand", RIGHT_HAND))
-    for i in range(points.stop - points.start)
-)
 
 _CAMERA_DISTANCE = 75.0  # to the face, centimetres
 _FINGERTIPS = [4, 8, 12, 16, 20]
@@ -26,7 +17,7 @@ _STEP = 1 / (1 << 14)
 def record(
     hand_motion: HandMotion, signer: Signer, rng: np.random.Generator, other_motion: HandMotion | None = None
 ) -> np.ndarray:
-    """The landmarks (T, 543, 3) float32, in the order of `POINT_COLUMNS`; NaN where the tracker sees nothing.
+    """The landmarks (T, 543, 3) float32, in the order of `writers.POINT_COLUMNS`; NaN where the tracker sees nothing.
 
     x and y are fractions of the image from its top left, z is in image widths and smaller nearer to the camera.
 

@@ -29,9 +29,9 @@ from pipeline.common import arguments, directories, errors
 from pipeline.common.errors import UserError
 from pipeline.dataset.clips import Clip
 from pipeline.dataset.features import num_features
+from pipeline.dataset.writers import POINT_COLUMNS
 from pipeline.synthesis.plan import make_landmarks, plan_clips
 from pipeline.synthesis.signers import make_signers
-from pipeline.synthesis.tracker import POINT_COLUMNS
 from pipeline.tasks.fingerspelling import Fingerspelling
 from training import config as cfg
 from training import devices

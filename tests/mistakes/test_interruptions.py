@@ -114,6 +114,36 @@ errors.run(make)
     assert not [file for file in (place / "o/shards").iterdir() if not file.name.startswith(".")]
 
 
+TRACK = """
+import pathlib
+
+from pipeline.common import errors
+from pipeline.tracking import recordings, videos
+from tests.pipeline.tracking import fake
+
+if __name__ == "__main__":
+    for name, does in {"a": None, "b": "waits", "c": "waits"}.items():
+        fake.write(pathlib.Path(f"v/{name}.mp4"), does=does)
+    found = videos.find([pathlib.Path("v")])
+    errors.run(lambda: recordings.track(found, pathlib.Path("o"), fake.TRACKER, workers=2))
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGKILL, -9)]
+)
+def test_tracking_is_stopped(start, place, number, status):
+    """No process remains, and nothing half-written; what was finished stays."""
+    process = start(TRACK)
+    wait_for(process, place / "v/b.started", place / "v/c.started", place / "o/train_landmarks/a.mp4.parquet")
+    (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+    _, error = process.communicate(timeout=120)  # its workers hold the pipe open while they are there
+    assert process.returncode == status
+    if number == signal.SIGINT:
+        assert_interrupted(process.returncode, error)
+    assert [file.name for file in (place / "o/train_landmarks").iterdir()] == ["a.mp4.parquet"]
+
+
 class Raises:
     """Makes no shard: ends as `error` says."""
 

@@ -11,8 +11,8 @@ import pytest
 from pipeline import synthesize
 from pipeline.common.errors import UserError
 from pipeline.dataset import long
+from pipeline.dataset.writers import POINT_COLUMNS
 from pipeline.synthesis.plan import plan_clips, plan_signs
-from pipeline.synthesis.tracker import POINT_COLUMNS
 from pipeline.tasks.fingerspelling import CHARACTER_TO_INDEX, Fingerspelling
 from pipeline.tasks.isolated_signs import IsolatedSigns
 

@@ -1,5 +1,6 @@
 import os
 import pathlib
+import shutil
 import subprocess
 
 import pytest
@@ -29,6 +30,8 @@ def launch(tmp_path):
         "venv.sh",
         "doctor",
         "constraints.txt",
+        "track",
+        "constraints-track.txt",
     ):
         (tmp_path / "scripts" / name).write_bytes((ROOT / "scripts" / name).read_bytes())
     (tmp_path / "setup.py").write_bytes((ROOT / "setup.py").read_bytes())
@@ -85,3 +88,36 @@ def test_the_environment_is_made_by_the_python_that_is_named(launch, python):
 @pytest.mark.parametrize("script", ["train_gpu", "train_tpu"])
 def test_help_installs_nothing(launch, script):
     assert launch(script, "--help")[0].startswith(f"usage: scripts/{script} OPTIONS")
+
+
+def test_track_has_an_environment_of_its_own(launch):
+    pip = "python -m pip install --quiet --disable-pip-version-check --no-deps -r ROOT/scripts/constraints-track.txt"
+    track = "python -P -m pipeline.track v --output o"
+    assert launch("track", "v", "--output", "o") == [pip, track]
+    assert launch("track", "v", "--output", "o") == [track]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_track_needs_a_python_that_mediapipe_has_wheels_for(tmp_path, there):
+    """python3 and python3.12 are too new here; python3.11 may be there."""
+    (tmp_path / "scripts").mkdir()
+    for name in ("track", "constraints-track.txt"):
+        (tmp_path / "scripts" / name).write_bytes((ROOT / "scripts" / name).read_bytes())
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("bash", "cat", "cmp", "cp", "dirname", "mkdir", "sh"):
+        (tools / name).symlink_to(shutil.which(name))
+    new = '#!/bin/sh\n[ "$1" != -V ] || { echo "Python 3.13.1" && exit; }\nexit 1\n'
+    for name, text in {"python3": new, "python3.12": new, **({"python3.11": PYTHON} if there else {})}.items():
+        (tools / name).write_text(text)
+        (tools / name).chmod(0o755)
+    command = ["bash", tmp_path / "scripts/track", "v"]
+    done = subprocess.run(command, env={"PATH": str(tools)}, capture_output=True, text=True, check=False)
+    if there:
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == "python -P -m pipeline.track v"
+    else:
+        assert done.returncode == 1
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("error: MediaPipe needs Python 3.11 or 3.12, which is not here beside Python 3.13.1: ")
+        assert not (tmp_path / ".venv-track").exists()

@@ -9,13 +9,6 @@ def _seen(landmarks: np.ndarray, points: slice) -> np.ndarray:
     return ~np.isnan(landmarks[:, points, 0][:, 0])
 
 
-def test_column_names():
-    assert len(tracker.POINT_COLUMNS) == 3 * tracker.NUM_POINTS
-    for name, points in (("face", tracker.FACE), ("left_hand", tracker.LEFT_HAND), ("right_hand", tracker.RIGHT_HAND)):
-        assert tracker.POINT_COLUMNS[points.start] == f"x_{name}_0"
-        assert tracker.POINT_COLUMNS[tracker.NUM_POINTS + points.stop - 1].startswith(f"y_{name}_")
-
-
 def test_recordings_are_plausible(recordings):
     for planned, signer, landmarks in recordings:
         assert landmarks.shape[1:] == (tracker.NUM_POINTS, 3)

@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -11,20 +11,38 @@ import pyarrow.parquet as pq
 
 from pipeline.common import storage
 from pipeline.common.storage import AnyPath
-from pipeline.synthesis.tracker import NUM_POINTS, POINT_COLUMNS
+
+# The points of a frame, as MediaPipe Holistic gives them, in the order of the Kaggle files.
+FACE, LEFT_HAND, POSE, RIGHT_HAND = slice(0, 468), slice(468, 489), slice(489, 522), slice(522, 543)
+NUM_POINTS = 543
+# x of all points, then y, then z.
+POINT_COLUMNS = tuple(
+    f"{axis}_{group}_{i}"
+    for axis in "xyz"
+    for group, points in (("face", FACE), ("left_hand", LEFT_HAND), ("pose", POSE), ("right_hand", RIGHT_HAND))
+    for i in range(points.stop - points.start)
+)
 
 _MIN_ROWS_PER_GROUP = 4096
 # Splitting floats into streams of bytes before compression halves both size and time.
 _COMPRESSION = {"compression": "zstd", "compression_level": 1}
 
 
-def write_wide(path: AnyPath, recordings: Iterable[tuple[int, np.ndarray]]) -> None:
-    """Writes clips, of id and landmarks (T, 543, 3) each, into one file, a few of them in memory at a time."""
+def write_wide(
+    path: AnyPath, recordings: Iterable[tuple[int, np.ndarray]], *, notes: Mapping[str, str] | None = None
+) -> None:
+    """Writes clips, of id and landmarks (T, 543, 3) each, into one file, a few of them in memory at a time.
+
+    Args:
+      notes: what the file's own metadata say beside the columns, by name.
+    """
+    schema = wide_schema()
+    schema = schema.with_metadata({**schema.metadata, **(notes or {})})
     with (
         storage.replacing(path) as temporary,
         temporary.open("wb") as file,
         pq.ParquetWriter(
-            file, wide_schema(), use_dictionary=False, use_byte_stream_split=list(POINT_COLUMNS), **_COMPRESSION
+            file, schema, use_dictionary=False, use_byte_stream_split=list(POINT_COLUMNS), **_COMPRESSION
         ) as writer,
     ):
         waiting: list[tuple[int, np.ndarray]] = []
