@@ -16,6 +16,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["pipeline*", "training*", "inference*"]),
+    package_data={"inference": ["web/*"]},
     install_requires=[
         "google-crc32c>=1.5,<2",
         "isal>=1.6,<2",

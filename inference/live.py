@@ -15,10 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from inference.decoder import FLOOR, Decoder
-from inference.recognizer import Recognizer
+from inference.recognizer import Recognizer, read_manifest
 from inference.window import Window
 from pipeline import tasks
-from pipeline.common import native_output
+from pipeline.common import directories, native_output
 from pipeline.common.arguments import Parser, path, positive
 from pipeline.common.errors import UserError, run
 from pipeline.common.progress import track
@@ -61,13 +61,15 @@ def main() -> None:
     parser.add_argument("--split", choices=SPLITS, default=TEST, help="its split")
     parser.add_argument("--clips", type=positive, metavar="N", help="only so many, evenly from all")
     arguments = parser.parse_args()
-    with native_output.without_remarks():
-        recognizer, window = Recognizer(arguments.model), Window(arguments.model)
+    model = read_manifest(arguments.model)
     dataset = Dataset.open(arguments.dataset)
-    tasks.check_same(window.task, arguments.model, dataset.task, arguments.dataset)
+    task = tasks.from_json(model.get("task"), arguments.model / directories.MANIFEST)
+    tasks.check_same(task, arguments.model, dataset.task, arguments.dataset)
     count = dataset.count(arguments.split)
     if not count:
         raise UserError(f"{arguments.dataset} has no {arguments.split} clips: name another --split")
+    with native_output.without_remarks():
+        window, recognizer = Window(arguments.model), Recognizer(arguments.model)
     wanted = set(np.linspace(0, count - 1, min(count, arguments.clips or count)).astype(int).tolist())
     chosen = (clip for number, clip in enumerate(dataset.read(arguments.split)) if number in wanted)
     fed = [feed(clip, recognizer, window) for clip in track(chosen, "feeding", "clips", total=len(wanted))]

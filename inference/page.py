@@ -20,6 +20,7 @@ from inference import libraries
 from inference.decoder import RATE
 from inference.recognizer import read_manifest
 from inference.window import FIXED, Window, read
+from pipeline import tasks
 from pipeline.common import directories, native_output, storage
 from pipeline.common.arguments import Parser, command, path, positive
 from pipeline.common.errors import UserError, run
@@ -50,16 +51,18 @@ def main() -> None:
 def make(arguments: argparse.Namespace) -> None:
     manifest = read_manifest(arguments.model)
     sources = sorted(file for file in libraries.WEB.iterdir() if file.suffix in _SUFFIXES)
+    if FIXED not in manifest["files"]:
+        raise UserError(f"{arguments.model} has no {FIXED}: export it again with --fixed-frames, such as 512")
+    check_task(tasks.from_json(manifest.get("task"), arguments.model / directories.MANIFEST), arguments.model)
     settings = {
-        "model": manifest["files"].get(FIXED),
+        "model": manifest["files"][FIXED],
         "files": {file.name: directories.sha256_of(file) for file in [*sources, libraries.LISTED]},
     }
-    with native_output.without_remarks():
-        window = Window(arguments.model)
-    check_task(window.task, arguments.model)
     request = directories.Request(KIND, settings)
     if directories.prepare(arguments.output, request):
         return
+    with native_output.without_remarks():
+        window = Window(arguments.model)
     names = [*(file.name for file in sources), *libraries.copy(arguments.output)]
     for file in sources:
         shutil.copyfile(file, arguments.output / file.name)

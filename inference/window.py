@@ -57,7 +57,7 @@ def read(directory: storage.AnyPath) -> bytes:
     """The file, if it is the one that was exported; or a `UserError`."""
     file = directory / FIXED
     if not file.is_file():
-        raise UserError(f"{directory} has no {FIXED}: export it again with --fixed-frames, such as 128")
+        raise UserError(f"{directory} has no {FIXED}: export it again with --fixed-frames, such as 512")
     content = file.read_bytes()
     if directories.read_json(directory / ARGUMENTS).get("fixed_sha256") != hashlib.sha256(content).hexdigest():
         raise UserError(f"{file} is not the one that {ARGUMENTS} beside it describes: export it again")
