@@ -7,7 +7,7 @@
 Reads scores.csv of training.score or inference.evaluate. Of two, the second is compared with the first on the same
 clips: the difference of their scores, its interval, and the probability that the second is better. Intervals hold
 95 % of 10,000 bootstrap replicates (of single signers and lengths: 1,000); "other signers" are those in which whole
-signers are resampled.
+signers are resampled. "Labels to look at" are groups of clips whose labels look shifted by one, or wrong together.
 """
 
 from pipeline import tasks

@@ -1,5 +1,6 @@
 """Whether a data folder can be read, and about what a run on it takes on this machine."""
 
+import dataclasses
 import itertools
 import pathlib
 import time
@@ -75,11 +76,14 @@ def usable_clips(data: pathlib.Path, table: Metadata, task: tasks.Task) -> Itera
 def time_run(sample: list[Clip], task: tasks.Task, training_frames: list[int]) -> Finding:
     """Trains some steps of both models of the small preset, as `scripts/run_pipeline` does, and estimates from them."""
     devices.use("auto")
+    from training.data.input_pipeline import passes  # only now: it needs TensorFlow
+
     seconds = 0.0
     for name in PRESETS[task.presets[0]][:2]:
         config = cfg.PRESETS[name]
         frames = int(np.minimum(training_frames, config.data.max_frames).sum())
-        seconds += config.optimizer.epochs * frames * seconds_per_frame(sample, task, config)
+        epochs = config.optimizer.epochs * passes(len(training_frames), config.optimizer)
+        seconds += epochs * frames * seconds_per_frame(sample, task, config)
     text = f"preset {task.presets[0]}: training takes about {duration(seconds)}, by {STEPS} steps of each, which"
     return OK, "run", f"{text} held {peak_memory() / GB:.2g} GB. The larger presets are for a GPU or TPU"
 
@@ -93,6 +97,7 @@ def seconds_per_frame(sample: list[Clip], task: tasks.Task, config: cfg.Config) 
     from training.network.features import num_features
     from training.network.model import Model
 
+    config = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, fewest_steps=0))
     corpus = Corpus.of_clips(sample, task)
     size = num_features(task.points)
     model = Model(config, task, np.zeros(size, np.float32), np.ones(size, np.float32))

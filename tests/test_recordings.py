@@ -26,7 +26,7 @@ def test_the_whole_path(command, tmp_path, capsys, layout):
 
     made(command, tmp_path, layout)
     settings = {"encoder.width": 8, "encoder.heads": 2, "optimizer.epochs": 2, "data.validation_share": 0.5}
-    settings |= {"optimizer.batch_size": 6, "optimizer.warmup_epochs": 0.5}
+    settings |= {"optimizer.batch_size": 6, "optimizer.warmup_epochs": 0.5, "optimizer.fewest_steps": 0}
     words = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
     dataset, run, model = (tmp_path / name for name in ("dataset", "run", "model"))
     command(train, "--dataset", dataset, "--output", run, "--preset", "sequence-small", *words)
@@ -57,6 +57,9 @@ def test_what_is_recognized_may_lack_its_label(command, tmp_path, capsys):
     command(describe, tmp_path / "data", "--output", tmp_path / "guessed.toml")
     said = capsys.readouterr().out
     assert 'kind = "streams"' in said
+    assert "as it is described: clips: " in said
+    assert "groups: 3; channels: " in said
+    assert "classes: 3 (movement-" in said
     assert "next: look at" in said
     task = description.read(tmp_path / "guessed.toml", tmp_path / "data")
     file = tmp_path / "data/streams/person-001.csv"

@@ -89,6 +89,12 @@ class Augment:
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
     epochs: int = setting(300, "passes over the training clips", at_least=1)
+    fewest_steps: int = setting(
+        0,
+        "steps of the whole run, at least: of few clips, an epoch goes over all of them as often as that takes",
+        at_least=0,
+        at_most=10**9,
+    )
     batch_size: int = setting(128, "clips a step", at_least=1)
     learning_rate: float = setting(1e-3, "peak rate of AdamW, after which it falls to 0 as a cosine", above=0)
     warmup_epochs: float = setting(5.0, "epochs in which the rate rises from 0", at_least=0)
@@ -182,7 +188,7 @@ PRESETS |= {
     ),
 }
 
-# Recordings of other kinds, often few: what is augmented is time and channels.
+# Recordings of other kinds, often few: as many steps as if they were more. What is augmented is time and channels.
 PRESETS |= {
     "sequence-small": Config(
         encoder=Published(width=96, blocks=1, heads=4, dropout=0.2, attention_dropout=0.1),
@@ -202,7 +208,7 @@ PRESETS |= {
             channel_scale_probability=0.5,
             noise_probability=0.5,
         ),
-        optimizer=Optimizer(epochs=60, batch_size=16, learning_rate=2e-3, warmup_epochs=2.0),
+        optimizer=Optimizer(epochs=20, fewest_steps=1500, batch_size=16, learning_rate=2e-3, warmup_epochs=2.0),
     )
 }
 

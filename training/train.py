@@ -12,6 +12,7 @@ the signers themselves, as the task says). The test split is never read.
 """
 
 import argparse
+import collections
 import importlib
 
 import numpy as np
@@ -20,6 +21,7 @@ from pipeline.common import directories
 from pipeline.common.arguments import Parser, command, number, path
 from pipeline.common.errors import run
 from pipeline.common.progress import progress
+from pipeline.dataset.clips import ClipInfo
 from pipeline.dataset.dataset import STATISTICS, Dataset
 from training import config as cfg
 from training import devices, runs
@@ -65,6 +67,11 @@ def train(arguments: argparse.Namespace) -> None:
     trainer = Trainer(dataset, config, arguments.output, checkpoint_seconds=60 * arguments.checkpoint_minutes)
     with progress("steps") as bar:
         steps, done = config.optimizer.epochs * trainer.steps_per_epoch, trainer.start_step
+        if not trainer.model.head.per_frame:
+            bar.console.print(_classes(trainer.training.clips))
+        if trainer.passes > 1:
+            clips = f"{len(trainer.chosen)} clips to train on: each epoch goes over them {trainer.passes} times"
+            bar.console.print(f"{clips}, for optimizer.fewest_steps={config.optimizer.fewest_steps}")
         task = bar.add_task("training", total=steps, completed=done, already=done, note="")
         for epoch in range(trainer.start_epoch, config.optimizer.epochs):
             summary = trainer.run_epoch(epoch, lambda: bar.advance(task))
@@ -80,6 +87,12 @@ def train(arguments: argparse.Namespace) -> None:
     if not config.data.folds:  # those of all folds score together
         inputs = command("--run", arguments.output, "--dataset", arguments.dataset)
         print(f"next: python -m training.score {inputs} --output SCORES")
+
+
+def _classes(clips: list[ClipInfo]) -> str:
+    counts = collections.Counter(clip.label for clip in clips).most_common()
+    (most, many), (least, few) = counts[0], counts[-1]
+    return f"{len(counts)} classes, not weighted: from {few:,} clips ({least}) to {many:,} ({most})"
 
 
 if __name__ == "__main__":

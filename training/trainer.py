@@ -17,7 +17,7 @@ from training import checkpoint, devices, runs
 from training import config as cfg
 from training.data.corpus import Corpus
 from training.data.holdout import Holdout
-from training.data.input_pipeline import Plan, plan_epoch, training_batches
+from training.data.input_pipeline import Plan, passes, plan_epoch, training_batches
 from training.network.model import Model
 from training.predict import recognize
 
@@ -48,7 +48,8 @@ class Trainer:
         self.model = Model(config, dataset.task, dataset.mean, dataset.std, precision=config.precision)
         self.model.build()
         self.chosen, self.left_out = self._choose()
-        self.steps_per_epoch = len(self.chosen) // config.optimizer.batch_size
+        self.passes = passes(len(self.chosen), config.optimizer)
+        self.steps_per_epoch = self.passes * len(self.chosen) // config.optimizer.batch_size
         self._check_sizes(dataset)
         self.model.compile(optimizer=_optimizer(config, self.steps_per_epoch), jit_compile=devices.compiled())
         self.model.optimizer.build(self.model.trainable_variables)
@@ -208,6 +209,7 @@ class Trainer:
             "best_epoch": self.best["epoch"],
             "training_clips": len(self.chosen),
             **self.left_out,
+            "passes_an_epoch": self.passes,
             "validation_clips": len(self.validation),
             "validation": self.validation_words,
             "seconds": round(sum(row["seconds"] for row in self.history), 1),

@@ -151,9 +151,13 @@ def listed(data: AnyPath, task_name: str | None, names: Iterable[str] = ()) -> t
     """The clips of a data folder, and their task: of this name, of a description file, or found.
 
     Raises:
-      UserError: of `task_of`, `metadata.read`, `description.read` and `listing.read`.
+      UserError: of `task_of`, `metadata.read`, `description.read` and `listing.read`; names beside a description.
     """
     if task_name is not None and task_name.endswith(description.ENDING):
+        if names := tuple(names):
+            raise UserError(
+                f"--metadata {','.join(names)}: {task_name} says where labels are (its key labels); leave it out"
+            )
         table, task, remarks = listing.read(data, description.read(storage.path(task_name), data))
         for remark in remarks:
             progress.note(remark)

@@ -55,7 +55,7 @@ def examine(entry: Entry, found: np.ndarray | Fault, task: Task) -> tuple[Clip, 
     return Clip(landmarks, entry.label, entry.sequence_id, entry.signer, entry.source), shown
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class ClipInfo:
     """What there is to know of a clip without its landmarks: the reports of shards list these.
 

@@ -215,6 +215,7 @@ _COMMENTS = {
     "group": "who: never split over training and test",
     "window": "frames; the class of a window is that of most of its rows",
     "ignore": "classes that are left out",
+    "rotate": "the three axes of a sensor, which may be worn turned: training turns them",
     "test": "which clips are tested on",
 }
 
@@ -225,10 +226,22 @@ def _text(data: pathlib.Path, table: _Table, found: _Found) -> str:
         lines.append("# Add frames = ...: of how many frames of equal length the columns of a row are.")
     if "group" not in found:
         lines.append("# No column says who was recorded. If one does, add group = ...: or the test's people train too.")
+    if rotate := _triples(found["channels"]):
+        found = found | {"rotate": rotate}
     for name, value in (found | {"channels": _shortened(found["channels"], table.names)}).items():
         comment = f"  # {_COMMENTS[name]}" if name in _COMMENTS else ""
         lines.append(f"{name} = {json.dumps(value, ensure_ascii=False)}{comment}")
     return "\n".join(lines) + "\n"
+
+
+def _triples(channels: list[str]) -> list[list[str]]:
+    """Channels that differ in nothing but an x, a y and a z at an end, and are more than these letters alone."""
+    found = []
+    for name in channels:
+        for axes in ([name[:-1] + axis for axis in "xyz"], [axis + name[1:] for axis in "xyz"]):
+            if len(name) > 1 and name == axes[0] and set(axes) <= set(channels):
+                found.append(axes)
+    return found
 
 
 def _shortened(channels: list[str], names: list[str]) -> list[str]:

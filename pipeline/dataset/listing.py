@@ -2,11 +2,12 @@
 
 import collections
 import dataclasses
+import functools
 import hashlib
 import json
 import pathlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -28,14 +29,14 @@ _WINDOWS = 4096  # judged at a time
 _SHOWN = 3  # of what is left over
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class _Clip:
     """Where a clip is, its name, and what is known of it by the names of columns."""
 
     path: str
     place: int
     name: str
-    columns: Mapping[str, str]
+    columns: dict[str, str]
 
 
 def read(data: AnyPath, task: Recordings) -> tuple[Metadata, Recordings, list[str]]:
@@ -78,7 +79,7 @@ def read(data: AnyPath, task: Recordings) -> tuple[Metadata, Recordings, list[st
     entries: dict[int, Entry] = {}
     split_of_group: dict[str, bool] = {}
     for index, (clip, label) in enumerate(zip(clips, labels, strict=True)):
-        (clip_id,) = tabular.ids_of_file(number_of[clip.path], [clip.place], described)
+        clip_id = described.clip_id(number_of[clip.path], clip.place)
         signer = signers[index] if signers else clip_id
         tests = tested is not None and tested(clip)
         if described.group and split_of_group.setdefault(whose[index], tests) != tests:
@@ -89,9 +90,11 @@ def read(data: AnyPath, task: Recordings) -> tuple[Metadata, Recordings, list[st
         entries[clip_id] = Entry(clip.path, clip_id, signer, label, clip.name, TEST if tests else "")
     if tested and not any(entry.split for entry in entries.values()):
         raise UserError(f"{data}: no clip meets the condition {described.test!r} for the test: correct the description")
-    sha256 = hashlib.sha256(json.dumps([dataclasses.astuple(each) for each in entries.values()]).encode()).hexdigest()
+    content = hashlib.sha256()
+    for entry in entries.values():
+        content.update(json.dumps(dataclasses.astuple(entry)).encode())
     task = dataclasses.replace(task, labels=tuple(sorted(counts, key=_order)), groups=groups)
-    return Metadata({LIST: sha256}, entries), task, remarks
+    return Metadata({LIST: content.hexdigest()}, entries), task, remarks
 
 
 def files_of(data: AnyPath, described: Tables) -> list[str]:
@@ -112,8 +115,8 @@ def files_of(data: AnyPath, described: Tables) -> list[str]:
 
 
 def _of_files(data: AnyPath, described: Tables, files: Sequence[str]) -> Iterator[_Clip]:
-    for path in files:
-        yield _Clip(path, 0, pathlib.PurePosixPath(path).stem, _places(path, 0))
+    for number, path in enumerate(files):
+        yield _Clip(path, number, pathlib.PurePosixPath(path).stem, {})
 
 
 def _of_table(data: AnyPath, described: Tables, files: Sequence[str]) -> Iterator[_Clip]:
@@ -143,31 +146,35 @@ def _of_table(data: AnyPath, described: Tables, files: Sequence[str]) -> Iterato
                         " side by side, and names differ"
                     )
                 seen[name] = path
-                yield _Clip(path, place, name, known | _places(path, place))
+                yield _Clip(path, place, name, known)
 
 
 def _of_streams(data: AnyPath, described: Tables, files: Sequence[str]) -> Iterator[_Clip]:
     """Windows with the class of most of their rows, where they are pure enough and it is not ignored."""
     for path in files:
-        parts = [
-            texts[described.label]
-            for _, texts in tabular.batches(data / path, described, [described.label], numbers=False)
-        ]
-        names, codes = np.unique(np.concatenate(parts) if parts else np.empty(0, object), return_inverse=True)
-        if len(names) > MOST_CLASSES:
-            raise UserError(f"{data / path}: {described.label} has {len(names):,} values: is it a column of classes?")
-        firsts = np.arange(0, len(codes) - described.window + 1, described.stride)
+        code_of: dict[str, int] = {}
+        parts = [np.empty(0, np.int16)]
+        for _, texts in tabular.batches(data / path, described, [described.label], numbers=False):
+            codes = [code_of.setdefault(each, len(code_of)) for each in texts[described.label]]
+            if len(code_of) > MOST_CLASSES:
+                several = f"{described.label} has more than {MOST_CLASSES:,} values"
+                raise UserError(f"{data / path}: {several}: is it a column of classes?")
+            parts.append(np.array(codes, np.int16))
+        names = sorted(code_of)
+        codes_T = np.array([names.index(name) for name in code_of], np.int16)[np.concatenate(parts)]
+        columns = [{described.label: name} for name in names]  # windows of a class share one: there may be a million
+        firsts = np.arange(0, len(codes_T) - described.window + 1, described.stride)
         for start in range(0, len(firsts), _WINDOWS):
             some = firsts[start : start + _WINDOWS]
-            rows = codes[some[0] : some[-1] + described.window]
+            rows = codes_T[some[0] : some[-1] + described.window]
             sums = np.zeros((len(rows) + 1, len(names)), np.int32)
             np.cumsum(rows[:, None] == np.arange(len(names)), axis=0, out=sums[1:])
             counts = sums[some - some[0] + described.window] - sums[some - some[0]]
             best = counts.argmax(axis=1)
             pure = counts[np.arange(len(some)), best] >= described.purity * described.window
-            for first, label in zip(some[pure].tolist(), names[best[pure]], strict=True):
+            for first, code in zip(some[pure].tolist(), best[pure].tolist(), strict=True):
                 place = f"{pathlib.PurePosixPath(path).stem}:{first}"
-                yield _Clip(path, first, place, {described.label: label} | _places(path, first))
+                yield _Clip(path, first, place, columns[code])
 
 
 _CLIPS: dict[str, Callable[[AnyPath, Tables, Sequence[str]], Iterator[_Clip]]] = {
@@ -177,11 +184,6 @@ _CLIPS: dict[str, Callable[[AnyPath, Tables, Sequence[str]], Iterator[_Clip]]] =
     "streams": _of_streams,
 }
 KINDS = tuple(_CLIPS)
-
-
-def _places(path: str, row: int) -> dict[str, str]:
-    pure = pathlib.PurePosixPath(path)
-    return {FILE: pure.stem, FOLDER: pure.parent.name, ROW: str(row)}
 
 
 def _join(data: AnyPath, described: Tables, clips: list[_Clip], remarks: list[str]) -> list[_Clip]:
@@ -203,6 +205,7 @@ def _join(data: AnyPath, described: Tables, clips: list[_Clip], remarks: list[st
         if name in rows:
             raise UserError(f"{where}: {name} has a label before: delete one")
         rows[name] = values
+    place_of = {name: place for place, name in enumerate(rows)}
     found: list[_Clip] = []
     used: dict[str, _Clip] = {}
     without: list[str] = []
@@ -219,7 +222,9 @@ def _join(data: AnyPath, described: Tables, clips: list[_Clip], remarks: list[st
             )
         else:
             used[fitting[0]] = clip
-            found.append(dataclasses.replace(clip, columns={**rows[fitting[0]], **clip.columns}))
+            # Files are numbered as their labels are: labels that slipped by a line are then found by their neighbours.
+            place = place_of[fitting[0]] if described.kind == "files" else clip.place
+            found.append(dataclasses.replace(clip, place=place, columns=clip.columns | rows[fitting[0]]))
     over = [name for name in rows if name not in used]
     if not found:
         raise UserError(
@@ -244,11 +249,26 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
+@functools.lru_cache  # one text for all clips of a file, of which there may be a million
+def _named(path: str) -> dict[str, str]:
+    pure = pathlib.PurePosixPath(path)
+    return {FILE: pure.stem, FOLDER: pure.parent.name}
+
+
+_PLACES: dict[str, Callable[[_Clip], str]] = {
+    FILE: lambda clip: _named(clip.path)[FILE],
+    FOLDER: lambda clip: _named(clip.path)[FOLDER],
+    ROW: lambda clip: str(clip.place),
+}
+
+
 def _value(clip: _Clip, column: str, data: AnyPath) -> str:
+    if (place := _PLACES.get(column)) is not None:
+        return place(clip)
     try:
         return clip.columns[column]
     except KeyError:
-        known = [name for name in clip.columns if name]
+        known = [*filter(None, clip.columns), *_PLACES]
         raise UserError(
             f"{data}: no column {column!r} of labels{nearest(column, known)}: correct the description"
         ) from None

@@ -14,7 +14,7 @@ from pipeline.common.storage import AnyPath
 from pipeline.tasks.task import MetadataColumns
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
     """One row: a clip, the file that holds it (relative to the data folder), its signer and label.
 

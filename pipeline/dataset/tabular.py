@@ -1,13 +1,14 @@
 """Tables of numbers, CSV or parquet, to clips, streaming: those that a description file tells of.
 
 Shapes: R rows of a table, T frames, C channels. A clip's id is made of the file's place among all of them and its own
-place in the file (see `ids_of_file`), so that a reader knows without the list of clips which clip is which.
+place in the file (see `Tables.clip_id`), so that a reader knows without the list of clips which clip is which.
 """
 
 import collections
 import contextlib
 import csv
 import io
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -28,17 +29,6 @@ ENDINGS = (".csv", ".tsv", ".txt", parquet.ENDING)
 _MISSING = ["", "NaN", "nan", "NA", "null", "NULL", "None"]
 _BLOCK = 1 << 20  # bytes of CSV decoded at a time
 _ROWS = 4096  # of parquet
-# Clips of a file, at most: an id is the number of the file times this, and the place in it.
-_PLACES = 10**9
-
-
-def ids_of_file(number: int, places: Sequence[int] | np.ndarray, tables: Tables) -> list[int]:
-    """Ids of clips that begin at these places of the file `number`, counted from 0.
-
-    A place is the first row of a window, otherwise how many clips there are before. Where a file is a clip, its number
-    is the id.
-    """
-    return [number] if tables.kind == "files" else [number * _PLACES + int(place) for place in places]
 
 
 def read_clips(path: AnyPath, task: Task, ids: Sequence[int]) -> Iterator[tuple[int, np.ndarray | Fault]]:
@@ -55,15 +45,13 @@ def read_clips(path: AnyPath, task: Task, ids: Sequence[int]) -> Iterator[tuple[
             found = Fault(BAD_TABLE, str(error))
         yield ids[0], found
         return
-    number = ids[0] // _PLACES
+    id_at = {tables.place(each)[1]: each for each in sorted(ids)}
     if tables.kind == "streams":
-        windows = _windows(path, task.points, tables, (each % _PLACES for each in sorted(ids)))
-        yield from ((number * _PLACES + first, frames) for first, frames in windows)
+        yield from ((id_at[first], frames) for first, frames in _windows(path, task.points, tables, iter(id_at)))
         return
-    wanted = set(ids)
     for place, (_, frames) in enumerate(_clips_of_table(path, task.points, tables)):
-        if number * _PLACES + place in wanted:
-            yield number * _PLACES + place, frames
+        if place in id_at:
+            yield id_at[place], frames
 
 
 def read_takes(path: AnyPath, points: Points, layout: Layout) -> Iterator[Take]:
@@ -79,7 +67,7 @@ def read_takes(path: AnyPath, points: Points, layout: Layout) -> Iterator[Take]:
             raise parquet.unusable(path, found)
         yield Take(name_of(path), found)
     elif layout.kind == "streams":
-        for first, frames in _windows(path, points, layout, range(0, _PLACES, layout.stride)):
+        for first, frames in _windows(path, points, layout, itertools.count(0, layout.stride)):
             last = first + layout.window
             rate = layout.rate
             yield Take(f"{first / rate:.2f}-{last / rate:.2f} s" if rate else f"{first}-{last}", frames)
@@ -251,18 +239,15 @@ def _clips_of_table(path: AnyPath, points: Points, tables: Tables) -> Iterator[t
         yield name, _frames(points, np.concatenate(pending))
 
 
-def _windows(
-    path: AnyPath, points: Points, tables: Tables, firsts: Iterator[int] | range
-) -> Iterator[tuple[int, np.ndarray]]:
+def _windows(path: AnyPath, points: Points, tables: Tables, firsts: Iterator[int]) -> Iterator[tuple[int, np.ndarray]]:
     """Yields the windows that begin at these rows, which rise, with their values (T, C, 1); ends with the file."""
     kept, before = np.empty((0, len(tables.values)), np.float32), 0  # rows at hand, and how many came before them
-    wanted = iter(firsts)
-    first = next(wanted, None)
+    first = next(firsts, None)
     for rows_RxK, _ in batches(path, tables, exact=False):
         kept = np.concatenate([kept, rows_RxK])
         while first is not None and first + tables.window <= before + len(kept):
             yield first, _frames(points, kept[first - before : first - before + tables.window])
-            first = next(wanted, None)
+            first = next(firsts, None)
         if first is None:
             return
         unneeded = min(max(first - before, 0), len(kept))

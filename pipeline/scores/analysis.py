@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline.common import directories
 from pipeline.common.errors import UserError
+from pipeline.scores import groups
 from pipeline.scores.score_table import Row
 from pipeline.tasks.task import Task
 
@@ -70,10 +71,10 @@ def report(rows: Iterable[Row], task: Task) -> dict[str, Any]:
         kinds[kind_of(*edit)] += count
 
     def figures_by(key: Callable[[Row], Hashable]) -> dict[Any, dict[str, Any]]:
-        groups: dict[Any, list[Row]] = collections.defaultdict(list)
+        rows_of: dict[Any, list[Row]] = collections.defaultdict(list)
         for row in ordered:
-            groups[key(row)].append(row)
-        return {name: _figures(group, GROUP_REPLICATES) for name, group in sorted(groups.items())}
+            rows_of[key(row)].append(row)
+        return {name: _figures(group, GROUP_REPLICATES) for name, group in sorted(rows_of.items())}
 
     total = _figures(ordered)
     by_label = figures_by(lambda row: row.label) if all(row.rank for row in ordered) else {}
@@ -99,6 +100,7 @@ def report(rows: Iterable[Row], task: Task) -> dict[str, Any]:
             {"label": label, "prediction": prediction, "count": count}
             for (label, prediction), count in sorted(edits.items(), key=lambda item: (-item[1], item[0]))
         ],
+        "groups": groups.find(ordered, task),
         "bootstrap": {
             "replicates": REPLICATES,
             "replicates_of_groups": GROUP_REPLICATES,

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.scores import analysis
+from pipeline.scores import analysis, groups
 
 _WIDTH = 110  # of tables where there is no terminal to fit into
 _MOST = 8  # edits that are shown
@@ -50,6 +50,8 @@ def show(report: Mapping[str, Any], out: Console, *, title: str) -> None:
     table.add_row("by frames", _scores(report["by_frames"]))
     if not by_label:
         table.add_row(f"by {report['unit']}", _scores(report["by_units"]))
+    found = [Text(groups.words(group)) for group in report["groups"]]
+    table.add_row("labels to look at", Text("\n").join(found[:_MOST]) if found else "no group of clips stands out")
     out.print(table)
 
 

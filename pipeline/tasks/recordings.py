@@ -80,6 +80,13 @@ class Recordings(OneClass):
         return self.tables.stride < self.tables.window
 
     @property
+    def continuous(self) -> bool:
+        return self.tables.kind == "streams"
+
+    def place(self, clip_id: int) -> tuple[int, int]:
+        return self.tables.place(clip_id)
+
+    @property
     def classes(self) -> tuple[str, ...]:
         return self.labels
 

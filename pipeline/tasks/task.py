@@ -150,7 +150,18 @@ class Tables:
     test: str = ""
     rate: float = 0.0
 
+    def clip_id(self, file: int, place: int) -> int:
+        """Of the file with this number, from 0 on, and a place in it: the first row of a window, otherwise how many
+        clips there are before. Where a file is a clip, its place among all, or in the table of labels, is the id.
+        """
+        return place if self.kind == "files" else file * _PLACES + place
 
+    def place(self, clip_id: int) -> tuple[int, int]:
+        """The number of the file, and the place in it, of which `clip_id` made an id; 0 where a file is a clip."""
+        return (0, clip_id) if self.kind == "files" else divmod(clip_id, _PLACES)
+
+
+_PLACES = 10**9  # of a file, at most
 Layout = WideParquet | LongParquet | Tables
 
 
@@ -287,6 +298,15 @@ class Task(abc.ABC):
     def clips_overlap(self) -> bool:
         """Whether clips may share frames: then only whole files or signers may be kept apart."""
         return False
+
+    @property
+    def continuous(self) -> bool:
+        """Whether clips that follow each other in a file are parts of one recording, and so are much alike."""
+        return False
+
+    def place(self, clip_id: int) -> tuple[int, int]:
+        """The number of the file that a clip is in, and where in it, as far as its id says so."""
+        return 0, clip_id
 
     @abc.abstractmethod
     def plausible(self, landmarks_TxPxD: np.ndarray, label: str) -> bool:

@@ -6,6 +6,7 @@ Shapes: B clips, T frames, P points, D dimensions of a point, L entries of a lab
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +36,11 @@ class Plan:
     num_frames: np.ndarray
 
 
+def passes(num_clips: int, optimizer: cfg.Optimizer) -> int:
+    """How often an epoch goes over the clips to train on: once, unless the run needs more steps."""
+    return max(1, math.ceil(optimizer.fewest_steps * optimizer.batch_size / (optimizer.epochs * max(1, num_clips))))
+
+
 def plan_epoch(
     corpus: Corpus,
     chosen: np.ndarray,
@@ -54,7 +60,8 @@ def plan_epoch(
     """
     random = np.random.default_rng([config.seed, epoch])
     batch_size = config.optimizer.batch_size
-    positions = random.permutation(chosen)[: len(chosen) // batch_size * batch_size]
+    positions = np.concatenate([random.permutation(chosen) for _ in range(passes(len(chosen), config.optimizer))])
+    positions = positions[: len(positions) // batch_size * batch_size]
     augment_config = config.augment
     factor = random.uniform(augment_config.resample_low, augment_config.resample_high, len(positions))
     factor[random.uniform(size=len(positions)) >= augment_config.resample_probability] = 1.0

@@ -3,9 +3,11 @@
 import csv
 import dataclasses
 import json
+import os
 import pathlib
 import re
 import shutil
+import tomllib
 
 import numpy as np
 import pyarrow as pa
@@ -407,7 +409,7 @@ def test_a_measurement_is_not_taken_for_a_name(tmp_path):
 
 def test_a_column_of_times_is_no_column_of_classes(described, monkeypatch):
     monkeypatch.setattr(listing, "MOST_CLASSES", 50)
-    with pytest.raises(UserError, match="time has 90 values: is it a column of classes"):
+    with pytest.raises(UserError, match="time has more than 50 values: is it a column of classes"):
         described(STREAMS.replace('label = "class"', 'label = "time"'))
 
 
@@ -428,6 +430,66 @@ def test_windows_that_share_frames_are_not_split_by_clip(data, tmp_path):
         holdout.divide({1: 1, 2: 2}, folds, task, where=data)
 
 
+def test_metadata_files_beside_a_description_are_refused(data, tmp_path):
+    (tmp_path / "task.toml").write_text(FILES)
+    with pytest.raises(UserError, match=r"--metadata labels.csv: .*task.toml says where labels are"):
+        conversion.listed(data, str(tmp_path / "task.toml"), ["labels.csv"])
+
+
+def test_ids_follow_the_table_of_labels(described):
+    """Which is backwards here: labels that slipped by a line are those of neighbours."""
+    table, _, _ = described(FILES)
+    assert {entry.source: i for i, entry in table.entries.items()} == {f"r{11 - i:02d}": i for i in range(12)}
+
+
+def test_axes_of_a_sensor_are_guessed():
+    assert guess._triples(["ax", "ay", "az", "x_gyro", "y_gyro", "z_gyro", "bx", "by", "x", "y", "z"]) == [
+        ["ax", "ay", "az"],
+        ["x_gyro", "y_gyro", "z_gyro"],
+    ]
+
+
+def test_the_row_of_a_wrong_value_far_down(data, described):
+    """Beyond what is read at a time."""
+    rows = (data / "all.csv").read_text()
+    filler = "".join(f"f{i},1,2,tap,ann\n" for i in range(100_000))
+    (data / "all.csv").write_text(rows + filler + "last,1,2,tap,ann\nlast,1,oops,tap,ann\n")
+    table, task, _ = described(TABLE)
+    row = len(rows.splitlines()) + 100_002
+    with pytest.raises(UserError, match=rf"all.csv: column y: Row #{row}: .*invalid value 'oops'"):
+        values_of(data, task, table)
+
+
 def test_a_name_of_the_task_alone_is_not_enough(data):
     with pytest.raises(UserError, match=r"the task recordings needs a description of .*: --task FILE.toml"):
         conversion.listed(data, "recordings")
+
+
+SHARED = pathlib.Path(os.environ.get("FINGERSPELLING_SHARED", pathlib.Path(__file__).parents[4] / "shared"))
+# Folder: clips, those to test on, groups (0: none).
+PUBLIC = {"watch": (140, 0, 10), "watch_streams": (4716, 0, 10), "vowels": (640, 370, 0)}
+PUBLIC |= {"pickup": (100, 50, 0), "digits": (1797, 597, 0)}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_the_descriptions_of_the_readme(tmp_path, name):
+    """They can be read, and are what `pipeline.describe` writes of those data sets."""
+    data = SHARED / "data/sensors" / name
+    if not data.is_dir():
+        pytest.skip(f"NOT CHECKED on shared recordings: there is no {data}")
+    readme = (pathlib.Path(__file__).parents[3] / "pipeline/README.md").read_text(encoding="utf-8")
+    texts = re.findall(r"^```toml\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
+    text = texts[list(PUBLIC).index(name)]
+    (tmp_path / "task.toml").write_text(text)
+    table, task, _ = listing.read(data, description.read(tmp_path / "task.toml", data))
+    tested = sum(entry.split == "test" for entry in table.entries.values())
+    assert (len(table.entries), tested, len(table.signers) if task.tables.group else 0) == PUBLIC[name]
+    guessed, written = tomllib.loads(guess.describe(data)), tomllib.loads(text)
+    if name == "watch":
+        patterns = guessed.pop("channels"), written.pop("channels")
+        assert patterns == (["ax", "ay", "az", "wx", "wy", "wz"], ["a?", "w?"])
+    if name == "digits":
+        del written["test"]
+    if name == "watch_streams":
+        assert guessed.pop("group") == "file"  # which it is anyway
+    assert guessed == written

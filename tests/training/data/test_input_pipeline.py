@@ -9,7 +9,7 @@ import pytest
 from pipeline.tasks.body import POINTS
 from training import config as cfg
 from training.data.augment import resample
-from training.data.input_pipeline import evaluation_batches, plan_epoch, training_batches
+from training.data.input_pipeline import evaluation_batches, passes, plan_epoch, training_batches
 
 NO_AUGMENTATION = dataclasses.replace(
     cfg.Augment(),
@@ -253,3 +253,18 @@ def test_evaluation_reaches_every_clip_once(corpus, batch_size):
         np.testing.assert_array_equal(labels, corpus.label_ids[position])
         lengths.append(num_frames)
     assert lengths == sorted(lengths, reverse=True)
+
+
+def test_few_clips_are_gone_over_more_often(corpus):
+    """As often as the run's steps take; each pass holds every clip once."""
+    chosen = np.arange(6)
+    optimizer = cfg.Optimizer(epochs=5, batch_size=4, fewest_steps=20)
+    assert passes(6, optimizer) == 3  # of 1.5 steps each, in 5 epochs
+    assert passes(10_000, optimizer) == 1
+    config = dataclasses.replace(make_config(augment=NO_AUGMENTATION), optimizer=optimizer)
+    plan = plan_of(corpus, chosen, config, 0)
+    assert plan.positions.shape == (4, 4)
+    assert collections.Counter(plan.positions.ravel().tolist()).total() == 16
+    assert max(collections.Counter(plan.positions.ravel().tolist()).values()) == 3
+    once = plan_of(corpus, chosen, make_config(augment=NO_AUGMENTATION), 0)
+    assert once.positions.shape == (1, 4)
