@@ -23,7 +23,7 @@ from tests import browser
 
 ROOT = pathlib.Path(page.__file__).parents[1]
 VIDEOS = pathlib.Path(os.environ.get("FINGERSPELLING_SHARED", ROOT.parent / "shared")) / "data/videos"
-# WebGL without a graphics card, and a camera that shows a test picture.
+# WebGL without a graphics card, and a camera that shows a film.
 WEBGL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 CAMERA = ("--use-fake-device-for-media-stream",)
 MEGABYTES = 45  # of the page, model apart
@@ -305,12 +305,16 @@ def test_at_thirty_frames_a_second_the_page_is_never_blocked(address, noise):
 
 @browser.needed
 @pytest.mark.long
-def test_a_camera(address):
-    """Its test picture has nobody in it, which the tracker finds; it is shown mirrored, and stops."""
-    with browser.opened(browser.PHONE, *WEBGL, *CAMERA, "--use-fake-ui-for-media-stream") as opened:
+@pytest.mark.parametrize(("light", "said"), [(120, "Nobody is in the picture."), (20, "It is too dark to see a hand.")])
+def test_a_camera(address, tmp_path, light, said):
+    """Of a gray or nearly black picture; it is shown mirrored, and stops."""
+    gray = bytes([light]) * (320 * 240) + bytes([128]) * (320 * 120)
+    (tmp_path / "film.y4m").write_bytes(b"YUV4MPEG2 W320 H240 F30:1 Ip A1:1 C420jpeg\n" + 10 * (b"FRAME\n" + gray))
+    film = f"--use-file-for-fake-video-capture={tmp_path / 'film.y4m'}"
+    with browser.opened(browser.PHONE, *WEBGL, *CAMERA, film, "--use-fake-ui-for-media-stream") as opened:
         ready(opened, address)
         opened.click("#start")
-        opened.get_by_text("Nobody is in the picture.").wait_for(timeout=120_000)
+        opened.get_by_text(said).wait_for(timeout=120_000)
         assert opened.locator("#stage.mirrored").count() == 1
         opened.get_by_role("button", name="Stop").click()
         opened.get_by_text("Stopped.").wait_for(timeout=60_000)
