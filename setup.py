@@ -16,7 +16,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["pipeline*", "training*", "inference*"]),
-    package_data={"inference.visuals": ["page.html.j2", "page.css", "*.js"]},
+    package_data={"inference": ["web/*"], "inference.visuals": ["page.html.j2", "page.css", "*.js"]},
     install_requires=[
         "google-crc32c>=1.5,<2",
         "isal>=1.6,<2",

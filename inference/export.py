@@ -13,7 +13,11 @@ fingerspelling, `outputs` [characters, 59]. A second signature, serving_recogniz
 classes they say and their probabilities. It runs at the clip's own length; longer clips than --max-frames are resampled
 to it. `inference.budget` measures which number to choose.
 
-Beside it stands language.npz, where it makes fewer errors on the clips that validated the training: which characters
+With --fixed-frames N there is a second file, fixed.tflite, proved alike, for runtimes that know no dynamic shapes:
+`landmarks` [N, columns] and `num_frames` [1] give `logits` [frames of the encoder, classes] and `rows` [1], how many of
+them are the clip's.
+
+Beside them stands language.npz, where it makes fewer errors on the clips that validated the training: which characters
 follow which in the labels that were trained on. `inference.recognize` goes by it; the model's own answers do not.
 """
 
@@ -28,9 +32,10 @@ from rich.text import Text
 
 from inference import language, latency
 from inference.recognizer import ARGUMENTS, KIND, MODEL, Recognizer
-from inference.tflite import checks, conversion
+from inference.tflite import checks, conversion, fixed
 from inference.tflite.checks import Verdict
 from inference.tflite.conversion import WEIGHTS
+from inference.window import FIXED
 from pipeline.common import directories, native_output, storage
 from pipeline.common.arguments import Parser, command, number, path, positive
 from pipeline.common.errors import UserError, run
@@ -67,6 +72,13 @@ def main() -> None:
         metavar="SHARE",
         help="most that the score may be below the trained model's, at the same frame budget",
     )
+    parser.add_argument(
+        "--fixed-frames",
+        type=positive,
+        metavar="N",
+        help="write fixed.tflite as well, for runtimes without dynamic shapes and for inference.page: a window of N"
+        " frames, such as 128 or 256",
+    )
     latency.add_options(parser)
     export(parser.parse_args())
 
@@ -81,16 +93,20 @@ def export(arguments: argparse.Namespace) -> None:
         limits=latency.Limits.of(arguments, trained.task),
         threads=arguments.threads,
         max_score_loss=arguments.max_score_loss,
+        fixed_frames=arguments.fixed_frames,
     )
     inputs = {"run": trained.fingerprint, "dataset": dataset.fingerprint}
     request = directories.Request(KIND, inputs | settings.as_json())
     if directories.prepare(arguments.output, request):
         return
-    for file in (MODEL, ARGUMENTS, language.FILE_NAME):
+    files = [MODEL, ARGUMENTS, FIXED, language.FILE_NAME]
+    for file in files:
         (arguments.output / file).unlink(missing_ok=True)  # of a call that was killed
     with temporary_folder() as unproved:
         model = conversion.load(trained)
         conversion.convert(model, settings.max_frames, unproved, weights=settings.weights)
+        if frames := settings.fixed_frames:
+            fixed.convert(model, settings.max_frames, unproved, weights=settings.weights, frames=frames)
         verdicts, figures = checks.prove(model, unproved, dataset, trained, settings)
         report = {"verdicts": [dataclasses.asdict(each) for each in verdicts], **figures}
         directories.write_json(arguments.output / REPORT, report)
@@ -103,7 +119,7 @@ def export(arguments: argparse.Namespace) -> None:
                 f" see {REPORT} there; inference.budget shows what other settings cost, which need another --output"
             )
         figures["language_errors"] = learn_language(unproved, dataset, trained)
-        files = [file for file in (MODEL, ARGUMENTS, language.FILE_NAME) if (unproved / file).is_file()]
+        files = [file for file in files if (unproved / file).is_file()]
         for file in files:
             with storage.replacing(arguments.output / file) as temporary:
                 shutil.copyfile(unproved / file, temporary)

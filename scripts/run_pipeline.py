@@ -35,6 +35,7 @@ from pipeline.dataset.splits import TEST, TRAIN, SplitRule
 from pipeline.scores import analysis, display, score_table
 from pipeline.scores.display import scored
 from pipeline.scores.truth import read_truth
+from pipeline.tasks import body
 from training import config
 from training.data import holdout
 
@@ -51,6 +52,7 @@ KIND = directories.Kind("pipeline run", made_by="scripts/run_pipeline")
 DATASET, FILTERED = "dataset", "dataset-filtered"
 SECONDS = "seconds.json"
 PAGE = "report.html"
+FIXED_FRAMES = 512  # of the model for browsers: 17 seconds, which few phrases take
 SHOWN_EXAMPLES = 10
 GOOD = "good"
 
@@ -110,7 +112,11 @@ def main() -> None:
     if not was_complete:
         directories.complete(arguments.output, request, {})
     print(f"everything is in {arguments.output}")
-    print(f"next: python -m inference.recognize FILE {command('--model', arguments.output / 'model')}")
+    model = command("--model", arguments.output / "model")
+    print(f"next: python -m inference.recognize FILE {model}")
+    if task.points is body.POINTS:
+        given = f"{model} {command('--output', arguments.output / 'page')}"
+        print(f"in a browser, from a camera: python -m inference.page {given} --serve")
 
 
 def check(arguments: argparse.Namespace, table: Metadata, task: tasks.Task, truth: dict[int, str]) -> None:
@@ -155,6 +161,7 @@ def stages(arguments: argparse.Namespace) -> list[Stage]:
         words = [word for change in [*arguments.set, *left_out] for word in ("--set", change)]
         bases.append(Stage(f"train the {name} model", "training.train", name, [*dataset, "--preset", base, *words]))
         score += ["--run", as_word(arguments.output / name)]
+    exported = ["--run", made["final"], *filtered, "--weights", weights, "--fixed-frames", str(FIXED_FRAMES)]
     return [
         Stage(
             "convert", "pipeline.convert", DATASET, ["--data", as_word(arguments.data), "--task", arguments.task, *test]
@@ -163,7 +170,7 @@ def stages(arguments: argparse.Namespace) -> list[Stage]:
         Stage("score every clip", "training.score", "scores", score),
         Stage("filter", "pipeline.filter", FILTERED, [*dataset, "--scores", made["scores"]]),
         Stage("train the final model", "training.train", "final", [*filtered, "--preset", final, *changes]),
-        Stage("export", "inference.export", "model", ["--run", made["final"], *filtered, "--weights", weights]),
+        Stage("export", "inference.export", "model", exported),
         Stage("evaluate", "inference.evaluate", "evaluation", ["--model", made["model"], *filtered]),
     ]
 

@@ -198,9 +198,8 @@ def toy_model(toy_run, toy_dataset, command, made_once) -> pathlib.Path:
     """Directory of the exported toy run. Shared: read it, do not change it."""
     from inference import export
 
-    return made_once(
-        "toy-model", lambda folder: command(export, "--run", toy_run, "--dataset", toy_dataset, "--output", folder)
-    )
+    words = ["--run", toy_run, "--dataset", toy_dataset, "--fixed-frames", 24]
+    return made_once("toy-model", lambda folder: command(export, *words, "--output", folder))
 
 
 class Emulator:

@@ -55,7 +55,10 @@ def test_the_whole_path(data, tmp_path, command, capsys, encoder):
     threshold = Dataset.open(made["filtered"]).manifest["settings"]["threshold"]
     kept = sum(row.probability >= threshold for row in rows.values() if row.split == "train")
     assert Dataset.open(made["filtered"]).count("train") == kept
-    command(export, "--run", made["run"], "--dataset", dataset.path, "--output", made["model"], "--weights", "float16")
+    words = ("--run", made["run"], "--dataset", dataset.path, "--weights", "float16", "--fixed-frames", 64)
+    command(export, *words, "--output", made["model"])
+    proved = directories.read_json(made["model"] / export.REPORT)["verdicts"]
+    assert [each["passed"] for each in proved if each["check"] == "outputs of fixed.tflite"] == [True]
     command(evaluate, "--model", made["model"], "--dataset", dataset.path, "--output", made["evaluation"])
     found = directories.read_json(made["evaluation"] / "report.json")
     assert found["top5"] == 1.0

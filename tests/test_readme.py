@@ -26,6 +26,7 @@ ELSEWHERE = (
     "python -m pipeline.import_tf",
     "python -m pipeline.track",
     "scripts/recognize_video",
+    "python -m inference.page",
 )
 
 

@@ -35,7 +35,7 @@ def test_the_whole_path(command, tmp_path, capsys, layout):
     assert len(rows) == Dataset.open(dataset).manifest["written"]
     given = ("--dataset", dataset, "--scores", tmp_path / "scores", "--workers", 1)
     command(filter_command, *given, "--output", tmp_path / "filtered")
-    command(export, "--run", run, "--dataset", dataset, "--output", model, "--weights", "float32")
+    command(export, "--run", run, "--dataset", dataset, "--output", model, "--fixed-frames", 48)
     command(evaluate, "--model", model, "--dataset", dataset, "--output", tmp_path / "evaluation")
     capsys.readouterr()
     place = {"files": "recordings/00002.csv", "streams": "streams/person-002.csv"}[layout]

@@ -13,8 +13,10 @@ import numpy as np
 
 from inference import latency
 from inference.latency import Limits
-from inference.recognizer import MODEL, RECOGNIZE, SERVING, Recognizer
+from inference.recognizer import MODEL, RECOGNIZE, SERVING, Recognizer, as_inputs
+from inference.tflite import fixed
 from inference.tflite.conversion import WEIGHTS, Weights
+from inference.window import FIXED, Window
 from pipeline.common import native_output
 from pipeline.common.errors import UserError
 from pipeline.common.progress import track
@@ -39,6 +41,7 @@ class Settings:
       weights: how they are stored, of `conversion.WEIGHTS`.
       threads: that latency is measured with.
       max_score_loss: most that the score may be below the trained model's, at the same frame budget.
+      fixed_frames: of the second file, of fixed shape; None where there is none.
     """
 
     weights: str
@@ -46,6 +49,7 @@ class Settings:
     limits: Limits
     threads: int
     max_score_loss: float
+    fixed_frames: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self) | {"limits": str(self.limits)}
@@ -71,6 +75,7 @@ class Answer:
       answer: the label that the file gives as the competition asks.
       own: the label that its own outputs say, which must be the same.
       trained: the label that the trained model says.
+      fixed_difference: as `difference`, of the file of fixed shape; None where there is none, or the clip is longer.
     """
 
     name: str
@@ -79,6 +84,7 @@ class Answer:
     answer: str
     own: str
     trained: str
+    fixed_difference: float | None = None
 
 
 def check_size(file: pathlib.Path, *, numbers: int, weights: Weights, max_size_mb: float) -> list[Verdict]:
@@ -114,7 +120,19 @@ def check_form(file: pathlib.Path, task: Task) -> list[Verdict]:
     ]
 
 
-def compare(model, recognizer: Recognizer, clips: dict[str, np.ndarray], settings: Settings) -> Iterator[Answer]:
+def check_fixed_form(file: pathlib.Path) -> list[Verdict]:
+    """Operators and shapes of the file of fixed shape."""
+    operators, foreign = _operators(file)
+    dynamic = fixed.dynamic_shapes(file)
+    return [
+        Verdict(f"operators of {FIXED}", ", ".join(foreign) or f"{operators} kinds", "built-in ones only", not foreign),
+        Verdict(f"shapes of {FIXED}", ", ".join(dynamic[:3]) or "all fixed", "all fixed", not dynamic),
+    ]
+
+
+def compare(
+    model, recognizer: Recognizer, clips: dict[str, np.ndarray], settings: Settings, window: Window | None = None
+) -> Iterator[Answer]:
     """Yields the answers to each clip (T, P, D), by its name."""
     from training.predict import clip_outputs, prediction
 
@@ -136,6 +154,11 @@ def compare(model, recognizer: Recognizer, clips: dict[str, np.ndarray], setting
             answer=recognizer.answer(clip),
             own=recognizer.recognize(clip).label,
             trained=prediction(model, trained),
+            fixed_difference=(
+                fixed.difference(window, as_inputs(clip, task), trained)
+                if window and len(clip) <= window.frames
+                else None
+            ),
         )
 
 
@@ -143,13 +166,15 @@ def check_answers(answers: list[Answer], edge_cases: dict[str, np.ndarray], weig
     """Of outputs, of clips and edge cases apart, and predictions."""
     verdicts = []
     groups = {
-        "outputs": [each for each in answers if each.name not in edge_cases],
-        "outputs of edge cases": [each for each in answers if each.name in edge_cases],
+        "outputs": [(each, each.difference) for each in answers if each.name not in edge_cases],
+        "outputs of edge cases": [(each, each.difference) for each in answers if each.name in edge_cases],
     }
+    if fitting := [(each, each.fixed_difference) for each in answers if each.fixed_difference is not None]:
+        groups[f"outputs of {FIXED}"] = fitting
     for title, group in groups.items():
-        off = [each.difference / each.largest for each in group]
+        off = [difference / each.largest for each, difference in group]
         worst = int(np.argmax(np.nan_to_num(off, nan=np.inf)))
-        shown = f"{off[worst]:.1e} in {group[worst].name}, of {len(group):,}"
+        shown = f"{off[worst]:.1e} in {group[worst][0].name}, of {len(group):,}"
         expected = f"at most {weights.tolerance:g} off, relative to the largest"
         # Written so that NaN fails too.
         verdicts.append(Verdict(title, shown, expected, off[worst] <= weights.tolerance))
@@ -205,20 +230,26 @@ def prove(
     verdicts = check_size(file, numbers=model.trained_weights, weights=weights, max_size_mb=limits.max_size_mb)
     if not verdicts[0].passed:
         return verdicts, figures  # such a file may crash what reads it
+    window = None
     try:
         with native_output.without_remarks():
             form = check_form(file, task)
+            if settings.fixed_frames:
+                form += check_fixed_form(directory / FIXED)
             verdicts += form
             if not all(each.passed for each in form):
                 return verdicts, figures
             recognizer = Recognizer(directory, threads=settings.threads)
+            if settings.fixed_frames:
+                window = Window(directory, threads=settings.threads)
+                figures["fixed_frames"] = window.frames
     except (ValueError, RuntimeError, UserError) as error:
         return [*verdicts, Verdict("LiteRT reads it", str(error), "both signatures", False)], figures
     clips, scored = checked_clips(dataset, trained)
     cases = edge_cases(task, settings.max_frames)
     named = {f"clip {each.sequence_id}": each for each in clips}
     landmarks = cases | {name: each.landmarks for name, each in named.items()}
-    answers = {each.name: each for each in compare(model, recognizer, landmarks, settings)}
+    answers = {each.name: each for each in compare(model, recognizer, landmarks, settings, window)}
     verdicts += check_answers(list(answers.values()), cases, weights)
     labels = [each.label for each in clips[:scored]]
     expected, exported = ([getattr(answers[name], which) for name in named][:scored] for which in ("trained", "answer"))

@@ -79,21 +79,28 @@ def convert(
 
     archive.add_endpoint(SERVING, serving, signature)
     archive.add_endpoint(RECOGNIZE, recognize, signature)
+    (directory / MODEL).write_bytes(content_of(archive, [SERVING, RECOGNIZE], directory, weights=weights))
+    columns = {"selected_columns": list(task.contract.columns)} if task.contract.columns else {}
+    arguments = columns | {"task": task.as_json()}
+    model_sha256 = directories.sha256_of(directory / MODEL)
+    directories.write_json(directory / ARGUMENTS, arguments | {"model_sha256": model_sha256})
+
+
+def content_of(archive, signatures: list[str], directory: pathlib.Path, *, weights: str) -> bytes:
+    """The TFLite file of a `keras.export.ExportArchive`; `directory` is where the conversion may write."""
+    import tensorflow as tf
+
     saved_model = directory / "saved_model"
     archive.write_out(saved_model, verbose=False)
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=[SERVING, RECOGNIZE])
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=signatures)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if weights != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if weights == "float16":
         converter.target_spec.supported_types = [tf.float16]
     content = converter.convert()
-    (directory / MODEL).write_bytes(with_float_filters(content) if weights == "int8" else content)
     shutil.rmtree(saved_model)
-    columns = {"selected_columns": list(task.contract.columns)} if task.contract.columns else {}
-    arguments = columns | {"task": task.as_json()}
-    model_sha256 = directories.sha256_of(directory / MODEL)
-    directories.write_json(directory / ARGUMENTS, arguments | {"model_sha256": model_sha256})
+    return with_float_filters(content) if weights == "int8" else content
 
 
 def with_float_filters(content: bytes) -> bytes:

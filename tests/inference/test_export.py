@@ -1,10 +1,12 @@
 import json
 
+import numpy as np
 import pytest
 
 from inference import evaluate, export
 from inference.recognizer import ARGUMENTS, KIND, MODEL, Recognizer
 from inference.tflite import checks, conversion
+from inference.window import FIXED, Window
 from pipeline.common import directories
 from pipeline.common.errors import UserError
 from pipeline.dataset.dataset import Dataset
@@ -18,11 +20,11 @@ MAX_FRAMES = 16
 
 
 def test_what_an_export_is(toy_model, toy_run, toy_dataset):
-    files = {"request.json", "manifest.json", "model.tflite", "inference_args.json", "export_report.json"}
+    files = {"request.json", "manifest.json", "export_report.json", MODEL, ARGUMENTS, FIXED}
     assert {path.name for path in toy_model.iterdir()} == files
     manifest = directories.read_manifest(toy_model, KIND)
     assert manifest["bytes"] == (toy_model / MODEL).stat().st_size
-    files = (MODEL, ARGUMENTS, export.REPORT)
+    files = (MODEL, ARGUMENTS, FIXED, export.REPORT)
     assert manifest["files"] == {name: directories.sha256_of(toy_model / name) for name in files}
     assert manifest["task"] == Run.open(toy_run).task.as_json()
     cases = checks.edge_cases(Run.open(toy_run).task, MAX_FRAMES)
@@ -40,8 +42,11 @@ def test_what_an_export_is(toy_model, toy_run, toy_dataset):
         "signatures",
         "shapes of serving_default",
         "first subgraph",
+        "operators of fixed.tflite",
+        "shapes of fixed.tflite",
         "outputs",
         "outputs of edge cases",
+        "outputs of fixed.tflite",
         "answer is what the outputs say",
         "predictions of the trained model",
         "score",
@@ -52,7 +57,7 @@ def test_what_an_export_is(toy_model, toy_run, toy_dataset):
 
 def test_a_second_call_finds_it_done(toy_model, toy_run, toy_dataset, command, capsys):
     before = {path: path.stat().st_mtime_ns for path in toy_model.iterdir()}
-    command(export, "--run", toy_run, "--dataset", toy_dataset, "--output", toy_model)
+    command(export, "--run", toy_run, "--dataset", toy_dataset, "--output", toy_model, "--fixed-frames", 24)
     assert capsys.readouterr().out == f"{toy_model} is already complete\n"
     assert {path: path.stat().st_mtime_ns for path in toy_model.iterdir()} == before
 
@@ -122,13 +127,17 @@ def test_half_the_frame_rate(toy_dataset, toy_settings, command, tmp_path, noise
     run, model, evaluation = (tmp_path / name for name in ("run", "model", "evaluation"))
     changes = ["--set", "encoder.halved_after=stem", "--set", "optimizer.epochs=1"]
     command(train, "--dataset", toy_dataset, "--output", run, *toy_settings, *changes)
-    command(export, "--run", run, "--dataset", toy_dataset, "--output", model)
+    command(export, "--run", run, "--dataset", toy_dataset, "--output", model, "--fixed-frames", 20)
     dataset = Dataset.open(toy_dataset)
     clips = list(dataset.read("test"))
     expected = predict(Run.open(run).load_model(), Corpus.of_clips(clips, dataset.task), max_frames=MAX_FRAMES)
     recognizer = Recognizer(model)
     for num_frames in (0, 1, 2, 7, 7, 8, 15, 16, 17, 40):
         assert len(recognizer.outputs(noise(num_frames))) == (min(max(num_frames, 1), MAX_FRAMES) + 1) // 2
+    window = Window(model)
+    for num_frames in (0, 1, 2, 7, 15, 16, 17, 20):
+        found = window.outputs(noise(num_frames))
+        np.testing.assert_allclose(found, recognizer.outputs(noise(num_frames)), atol=1e-4)
     assert [recognizer.answer(each.landmarks) for each in clips] == expected
     assert len(set(expected)) > 1
     command(evaluate, "--model", model, "--dataset", toy_dataset, "--output", evaluation)

@@ -30,6 +30,10 @@ def test_in_a_clean_environment(toy_model, toy_data, tmp_path):
     assert {"fingerspelling", "ai-edge-litert", "numpy", "pyarrow"} <= names
     assert not [name for name in names if name.startswith(("tensorflow", "keras", "apache-beam", "jax", "pandas"))]
 
+    web = "from inference import libraries; print(*(each.name for each in libraries.WEB.iterdir()))"
+    files = subprocess.run([python, "-c", web], cwd=tmp_path, capture_output=True, text=True, check=True).stdout.split()
+    assert {"index.html", "style.css", "main.js", "libraries.json", "package.json", "package-lock.json"} <= set(files)
+
     file = toy_data / "train_landmarks/1.parquet"
     words = ["-m", "inference.recognize", file, "--model", toy_model, "--json"]
     found = []

@@ -47,6 +47,8 @@ COMMANDS = {
     "inference.budget": Command(RUN, "frame budget", "max-frames clips threads", "latency"),
     "inference.evaluate": Command("--model model --dataset dataset --output o", "evaluation", "threads", "split"),
     "inference.submit": Command("--model model --data data/train_landmarks --output o", "submission", "test-clips"),
+    "inference.live": Command("--model model --dataset dataset", "", "clips", "split"),
+    "inference.page": Command("--model model --output o", "page", "port"),
     "inference.recognize": Command("data/train_landmarks --model export", "", "threads"),
     "scripts.run_pipeline": Command("--data data --output o", "pipeline run", "folds", "preset fold-by"),
 }

@@ -14,6 +14,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from inference.recognizer import ARGUMENTS, MODEL, RECOGNIZE, SERVING, Recognizer, as_inputs
 from inference.tflite import conversion
+from inference.window import FIXED
 from pipeline.common import directories
 from pipeline.dataset.dataset import Dataset
 from pipeline.tasks.fingerspelling import COLUMNS, Fingerspelling
@@ -74,7 +75,9 @@ def test_signatures(interpreter):
 def test_arguments(toy_model):
     arguments = directories.read_json(toy_model / ARGUMENTS)
     model_sha256 = hashlib.sha256((toy_model / MODEL).read_bytes()).hexdigest()
-    assert arguments == {"selected_columns": list(COLUMNS), "task": TASK.as_json(), "model_sha256": model_sha256}
+    fixed_sha256 = hashlib.sha256((toy_model / FIXED).read_bytes()).hexdigest()
+    sums = {"model_sha256": model_sha256, "fixed_sha256": fixed_sha256}
+    assert arguments == {"selected_columns": list(COLUMNS), "task": TASK.as_json(), **sums}
 
 
 def test_only_built_in_operators(toy_model):
