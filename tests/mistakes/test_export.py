@@ -2,6 +2,7 @@
 
 import pytest
 
+from inference import export
 from inference.tflite import checks, conversion
 
 GOOD = "--run run --dataset dataset --output o"
@@ -39,4 +40,5 @@ def test_no_space_for_the_result(refused, monkeypatch):
     monkeypatch.setattr(conversion, "load", lambda run: None)
     monkeypatch.setattr(conversion, "convert", convert)
     monkeypatch.setattr(checks, "prove", lambda *_, **__: ([], {"bytes": 5}))
+    monkeypatch.setattr(export, "learn_language", lambda *_: None)
     refused("inference.export", ("cannot_be_written", "o/model.tflite"), GOOD, "o/model.tflite: No space left")

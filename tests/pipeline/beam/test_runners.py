@@ -45,7 +45,7 @@ def in_the_cloud(monkeypatch, *words, places=CLOUD_PLACES):
 
 
 def test_this_machine_is_the_default(monkeypatch):
-    assert from_arguments(monkeypatch) == Runner("local", os.cpu_count())
+    assert from_arguments(monkeypatch) == Runner("local", None)
     words = ["--runner", "dask", "--dask-address", "tcp://a:1", "--workers", "3"]
     assert from_arguments(monkeypatch, *words) == Runner(DASK, 3, "tcp://a:1")
 
