@@ -33,6 +33,8 @@ def main() -> None:
 def draw(arguments: argparse.Namespace) -> None:
     """Raises `UserError` where there is no such clip, or nothing to draw of it."""
     found = sources.open_all([arguments.directory], task=arguments.task, truth={}, most=sys.maxsize)
+    if not found.num_clips:
+        raise UserError(f"{arguments.directory} holds no recordings: expected a data folder or a dataset")
     clip = next((clip for _, clip in found.read({arguments.clip})), None)
     if clip is None:
         raise UserError(f"{arguments.directory} has no clip {arguments.clip} that can be drawn")

@@ -1,7 +1,7 @@
 """Exports a trained run as a TFLite model, proved to be the trained model before it is put in place.
 
-    python -m inference.export --run out/final --dataset out/dataset --output out/model
-    python -m inference.export --run out/final --dataset out/dataset --output out/model-int8 --weights int8 \\
+    python -m inference.export --run out/final --dataset out/dataset-filtered --output out/model
+    python -m inference.export --run out/final --dataset out/dataset-filtered --output out/model-int8 --weights int8 \\
         --max-frames 256 --max-latency-ms 30
 
 Writes model.tflite and inference_args.json: what the competition takes, and what `inference.recognize` needs; and
@@ -36,10 +36,11 @@ from inference.tflite import checks, conversion, fixed
 from inference.tflite.checks import Verdict
 from inference.tflite.conversion import WEIGHTS
 from inference.window import FIXED
-from pipeline.common import directories, native_output, storage
+from pipeline.common import directories, native_output, progress, storage
 from pipeline.common.arguments import Parser, command, number, path, positive
 from pipeline.common.errors import UserError, run
 from pipeline.common.temporary import temporary_folder
+from pipeline.dataset.clips import Clip
 from pipeline.dataset.dataset import Dataset
 from pipeline.dataset.splits import TRAIN
 from pipeline.scores import display
@@ -135,13 +136,18 @@ def learn_language(directory: pathlib.Path, dataset: Dataset, trained: Run) -> d
     """Writes the language model of an export, if it pays.
 
     Returns:
-      The errors on validation clips with each weight of it; None for a task that has no use for one.
+      The errors on validation clips without it and with each weight of it; None for a task that has no use for one, or
+      another dataset than the one trained on, of which it is not known what validates.
     """
     task = trained.task
     if task.contract.filler is None:
         return None
+    if dataset.fingerprint != trained.dataset:
+        progress.note(f"{dataset.path} is not what the run was trained on: no language model")
+        return None
     holdout = Holdout.of(dataset, trained.config.data)
-    validation = list(itertools.islice(holdout.read_validation(dataset), checks.CHECKED_CLIPS))
+    every = 1 + (len(holdout.validation) - 1) // checks.CHECKED_CLIPS
+    validation = list(itertools.islice(holdout.read_validation(dataset), 0, None, every))
     heldout_labels = {each.label for each in validation}
     labels = [each.label for each in dataset.clips(TRAIN) if each.sequence_id in holdout.training]
     with native_output.without_remarks():
@@ -149,7 +155,7 @@ def learn_language(directory: pathlib.Path, dataset: Dataset, trained: Run) -> d
     found, errors = language.learn(
         [task.encode(label) for label in labels if label not in heldout_labels],
         len(task.classes),
-        [(recognizer.outputs(each.landmarks), task.encode(each.label)) for each in validation],
+        [_heard(recognizer, each) for each in progress.track(validation, "listening", "clips", total=len(validation))],
         lambda label, answer: task.errors(task.decode(label), task.prediction(answer)),
     )
     if found:
@@ -158,6 +164,11 @@ def learn_language(directory: pathlib.Path, dataset: Dataset, trained: Run) -> d
         arguments = directories.read_json(directory / ARGUMENTS)
         directories.write_json(directory / ARGUMENTS, arguments | {"language_sha256": digest})
     return errors
+
+
+def _heard(recognizer: Recognizer, clip: Clip) -> language.Heard:
+    alone = recognizer.task.encode(recognizer.answer(clip.landmarks))
+    return language.Heard(recognizer.outputs(clip.landmarks), alone, recognizer.task.encode(clip.label))
 
 
 def show(verdicts: list[Verdict]) -> None:

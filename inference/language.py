@@ -7,7 +7,7 @@ and in outputs for the blank.
 import dataclasses
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -17,7 +17,7 @@ from pipeline.scores import analysis
 
 FILE_NAME = "language.npz"
 ORDER = 5  # classes that are looked at, the predicted one included
-WEIGHTS = (0.0, 0.25, 0.5, 0.75)
+WEIGHTS = (0.25, 0.5, 0.75)
 FEWEST = 20  # clips that can tell whether it helps
 SURE = 0.95  # with which probability it must help; other clips might have validated
 
@@ -111,16 +111,24 @@ def read(file: BinaryIO) -> Language:
         return Language(model, float(arrays["weight"]), float(arrays["bonus"]))
 
 
+class Heard(NamedTuple):
+    """What a network makes of a clip: its outputs (U, V + 1), and the classes that it says alone; and the label."""
+
+    outputs: np.ndarray
+    alone: Sequence[int]
+    label: Sequence[int]
+
+
 def learn(
     labels: Iterable[Sequence[int]],
     num_classes: int,
-    heard: Sequence[tuple[np.ndarray, Sequence[int]]],
+    heard: Sequence[Heard],
     errors: Callable[[Sequence[int], Sequence[int]], int],
 ) -> tuple[Language | None, dict[str, Any]]:
     """A language model of labels, with the weight of `WEIGHTS` that makes the fewest errors on other clips.
 
     Args:
-      heard: what the network gives for each of the other clips, and its label, which is not among `labels`.
+      heard: of the other clips, whose labels are not among `labels`.
       errors: of a label and a prediction.
 
     Returns:
@@ -128,15 +136,17 @@ def learn(
         JSON data.
     """
     grams = NGrams.of(labels, num_classes, ORDER)
-    lengths = sum(len(label) + 1 for _, label in heard)
-    taken = -sum(grams.log_probability(label) for _, label in heard) / max(lengths, 1)
-    candidates = [Language(grams, weight, weight * taken) for weight in WEIGHTS]
+    lengths = sum(len(each.label) + 1 for each in heard)
+    taken = -sum(grams.log_probability(each.label) for each in heard) / max(lengths, 1)
+    candidates = [None, *(Language(grams, weight, weight * taken) for weight in WEIGHTS)]
+    said = [[each.classes(clip.outputs)[0] if each else clip.alone for clip in heard] for each in candidates]
     errors_WxN = np.array(
-        [[errors(label, each.classes(outputs)[0]) for outputs, label in heard] for each in candidates], np.int64
+        [[errors(clip.label, answer) for clip, answer in zip(heard, answers, strict=True)] for answers in said],
+        np.int64,
     )
     best = int(np.argmin(errors_WxN.sum(axis=1)))  # of equal ones the lowest weight
-    units_N = [max(len(label), 1) for _, label in heard]
-    counts = dict(zip(map(str, WEIGHTS), errors_WxN.sum(axis=1).tolist(), strict=True))
+    units_N = [max(len(each.label), 1) for each in heard]
+    counts = dict(zip(["none", *map(str, WEIGHTS)], errors_WxN.sum(axis=1).tolist(), strict=True))
     if not best or len(heard) < FEWEST:
         return None, counts
     found = analysis.difference(np.array([units_N, errors_WxN[0], errors_WxN[best]]).T)

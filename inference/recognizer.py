@@ -126,7 +126,10 @@ def task_of(directory: storage.AnyPath) -> tasks.Task:
     """The task of an exported model, before it is loaded. Raises `UserError` as `Recognizer`."""
     _check_is_export(directory)
     try:
-        return _read(directory)[0]
+        arguments = directories.read_json(directory / ARGUMENTS)
+        if "task" not in arguments:
+            raise UserError(f"{directory} holds a model of another program or version: export it again")
+        return tasks.from_json(arguments["task"], directory / ARGUMENTS)
     except OSError as error:
         raise errors.cannot_read(directory, error, "export it again") from error
 

@@ -215,8 +215,10 @@ def summarize(output: AnyPath, titles: list[str], truth: dict[int, str]) -> dict
     filtered = Dataset.open(output / FILTERED)
     scored_base, base = score_table.open_table(output / "scores")
     evaluated, final = score_table.open_table(output / "evaluation", analysis.KIND)
-    with_language = output / "evaluation" / evaluate.WITH_LANGUAGE
-    helped = score_table.read(with_language) if with_language.is_file() else None
+    helped = None
+    if (digest := evaluated["files"].get(evaluate.WITH_LANGUAGE)) is not None:
+        directories.check_file(output / "evaluation" / evaluate.WITH_LANGUAGE, digest)
+        helped = score_table.read(output / "evaluation" / evaluate.WITH_LANGUAGE)
     model = directories.read_manifest(output / "model", recognizer.KIND)
     directories.check_file(output / FILTERED / DROPPED, filtered.manifest["files"].get(DROPPED))
     with (output / FILTERED / DROPPED).open(encoding="utf-8") as lines:
@@ -233,9 +235,7 @@ def summarize(output: AnyPath, titles: list[str], truth: dict[int, str]) -> dict
             "threshold": filtered.manifest["settings"]["threshold"],
         },
         "score": {
-            name: {"clips": len(ids)} | _compared(ids, base, final, helped, dataset.task)
-            for name, ids in groups.items()
-            if ids
+            name: {"clips": len(ids)} | _compared(ids, base, final, helped) for name, ids in groups.items() if ids
         },
         "folds": scored_base["folds"],
         "filter": _caught(base, dropped, truth) if truth else {},
@@ -255,7 +255,6 @@ def _compared(
     base: dict[int, score_table.Row],
     final: dict[int, score_table.Row],
     helped: dict[int, score_table.Row] | None,
-    task: tasks.Task,
 ) -> dict[str, Any]:
     """The scores of some clips with their intervals, and how the second differs from the first.
 
@@ -264,7 +263,7 @@ def _compared(
     """
     tables = {"base": base, "final": final} | ({"final_with_language": helped} if helped else {})
     chosen = {name: {i: table[i] for i in ids} for name, table in tables.items()}
-    found = {name: analysis.report(rows.values(), task) for name, rows in chosen.items()}
+    found = {name: analysis.score_of(list(rows.values())) for name, rows in chosen.items()}
     scores = {name: {key: each[key] for key in ("score", "interval")} for name, each in found.items()}
     return scores | {"comparison": analysis.comparison(chosen["base"], chosen["final"])}
 

@@ -88,7 +88,7 @@ class Augment:
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
-    epochs: int = setting(300, "passes over the training clips", at_least=1)
+    epochs: int = setting(300, "passes over the training clips; see also fewest_steps", at_least=1)
     fewest_steps: int = setting(
         0,
         "steps of the whole run, at least: of few clips, an epoch goes over all of them as often as that takes",

@@ -15,6 +15,7 @@ from inference.visuals import charts
 from inference.visuals.charts import Chart
 from inference.visuals.page import Block, ClipId, Section, Table, visible
 from inference.visuals.sources import Sources
+from pipeline.common import directories
 from pipeline.dataset import summary
 from pipeline.dataset.clips import Clip, ClipInfo
 from pipeline.dataset.splits import SPLITS
@@ -126,7 +127,9 @@ def _overview(sources: Sources, by_split: Mapping[str, Sequence[Look]]) -> list[
     if found is not None:
         figures = {split: found.manifest["splits"][split] for split in found.splits}
         rejected, read = found.manifest["rejected"], found.manifest["read"]
-        examples = _lines(found.path / str(found.manifest["rejected_file"]))
+        file = str(found.manifest["rejected_file"])
+        directories.check_file(found.path / file, found.manifest["files"].get(file))
+        examples = _lines(found.path / file)
     else:
         assert sources.folder is not None
         figures = {split: summary.summarize([each.info for each in group], task) for split, group in by_split.items()}

@@ -69,8 +69,10 @@ def skeleton(clip: Clip, task: Task, frame: int, *, numbers: bool) -> Any:
     _draw(panel, clip.landmarks[frame], task.points, list(groups.values()), numbers=numbers)
     for i, (name, part) in enumerate(groups.items()):
         missing = np.isnan(clip.landmarks[frame, part]).all()
-        panel.plot([], [], "o-", color=COLORS[i % len(COLORS)], label=f"{name}: missing" if missing else name)
-    panel.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+        panel.plot([], [], "o-", color=COLORS[i % len(COLORS)], label=_plain(f"{name}: missing" if missing else name))
+    panel.legend(
+        handles=panel.lines[-len(groups) :], fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False
+    )
     return figure
 
 
@@ -86,8 +88,12 @@ def _figure(width: float, height: float) -> Any:
 
 
 def _title(clip: Clip) -> str:
-    # As it is: matplotlib would read what stands between two dollars as mathematics.
-    return f"{clip.sequence_id}: {clip.label}".replace("$", r"\$")
+    return _plain(f"{clip.sequence_id}: {clip.label}")
+
+
+def _plain(text: str) -> str:
+    """As it is: matplotlib would read what stands between two dollars as mathematics."""
+    return text.replace("$", r"\$")
 
 
 def _hand(clip: Clip, points: Points) -> slice:

@@ -38,7 +38,9 @@
 
   async function open(clip) {
     pause();
+    state.asked = clip;
     const values = await unpacked(clip);
+    if (state.asked !== clip) return; // another was asked for meanwhile
     Object.assign(state, { clip, values, frame: 0 });
     state.seen = task.parts.map(([, start, stop]) => Array.from({ length: clip.frames }, (_, t) => {
       let there = 0;

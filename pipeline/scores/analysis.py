@@ -74,16 +74,16 @@ def report(rows: Iterable[Row], task: Task) -> dict[str, Any]:
         rows_of: dict[Any, list[Row]] = collections.defaultdict(list)
         for row in ordered:
             rows_of[key(row)].append(row)
-        return {name: _figures(group, GROUP_REPLICATES) for name, group in sorted(rows_of.items())}
+        return {name: score_of(group, GROUP_REPLICATES) for name, group in sorted(rows_of.items())}
 
-    total = _figures(ordered)
+    total = score_of(ordered)
     by_label = figures_by(lambda row: row.label) if all(row.rank for row in ordered) else {}
 
     def figures_of(belongs: Callable[[Row], bool]) -> dict[str, Any] | None:
         group = [row for row in ordered if belongs(row)]
         if len(group) == len(ordered):
             return total
-        return _figures(group) if group else None
+        return score_of(group) if group else None
 
     return {
         **total,
@@ -162,7 +162,7 @@ def check_comparable(first: Mapping[int, Row], second: Mapping[int, Row]) -> Non
             )
 
 
-def _figures(rows: list[Row], replicates: int = REPLICATES) -> dict[str, Any]:
+def score_of(rows: list[Row], replicates: int = REPLICATES) -> dict[str, Any]:
     totals_Ux2 = np.array([(row.units, row.errors) for row in rows])
     units, errors = totals_Ux2.sum(axis=0).tolist()
     return {

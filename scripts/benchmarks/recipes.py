@@ -82,13 +82,15 @@ def main() -> None:
     spoiled = set(read_truth(args.truth)) if args.truth else set()
     if args.test:
         chosen = {name: recipes[name] for name in args.test}
-        found = [_try(each, chosen[each], args, spoiled, [None]) for each in chosen]
+        of_all: dict[int | None, AnyPath] = {None: _filtered(args, None)}
+        found = [_try(each, chosen[each], args, spoiled, of_all) for each in chosen]
         show(found, "test signers " + ", ".join(map(str, args.test_signers)))
         _write(args.output / "test.json", found)
         return
     found = []
+    datasets: dict[int | None, AnyPath] = {signer: _filtered(args, signer) for signer in args.held_out or training}
     for name, changes in recipes.items():
-        found.append(_try(name, changes, args, spoiled, list(args.held_out or training)))
+        found.append(_try(name, changes, args, spoiled, datasets))
         show(found, "signers held out of training in turn")
         _write(args.output / REPORT, found)
 
@@ -108,7 +110,7 @@ def read_recipes(file: AnyPath, preset: str) -> dict[str, list[str]]:
         recipes[name] = [
             f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in changes.items()
         ]
-        for own in ("optimizer.epochs", "seed"):
+        for own in ("optimizer.epochs", "optimizer.fewest_steps", "seed"):
             if own in changes:
                 raise UserError(f"{file}: [{name}] sets {own}, which --minutes and --seeds decide: take it out")
         try:
@@ -184,27 +186,31 @@ def show(results: Sequence[Result], title: str) -> None:
 
 
 def _try(
-    name: str, changes: list[str], args: argparse.Namespace, spoiled: set[int], held_out: list[int | None]
+    name: str, changes: list[str], args: argparse.Namespace, spoiled: set[int], datasets: dict[int | None, AnyPath]
 ) -> Result:
-    """Trains and scores a recipe; `held_out` is a training signer, or None: none, and the test signers are scored."""
-    epochs = _epochs(name, changes, args, held_out[0])
+    """Trains and scores a recipe.
+
+    Args:
+      datasets: by the training signer who is held out, and scored; by None, without any, to score the test signers.
+    """
+    first = next(iter(datasets))
+    epochs = _epochs(name, changes, args, datasets[first])
     rows: list[dict[int, Row]] = []
     minutes = []
     for seed in range(args.seeds):
         rows.append({})
-        for signer in held_out:
+        for signer, dataset in datasets.items():
             console.rule(f"{name}, seed {seed}" + (f", without signer {signer}" if signer is not None else ""))
             place = args.output / "runs" / f"{name}-{'all' if signer is None else signer}-seed-{seed}"
-            minutes.append(_train(place, changes, args, signer, epochs=epochs, seed=seed) / 60)
+            minutes.append(_train(place, changes, args, dataset, epochs=epochs, seed=seed) / 60)
             scores = place.with_name(place.name + "-scores")
-            dataset = _filtered(args, signer)
             stage("training.score", "--run", as_word(place), "--dataset", as_word(dataset), output=scores)
             _, found = read_rows(scores, TEST, left_out=spoiled)
             wanted = args.test_signers if signer is None else [signer]
             rows[-1] |= {i: row for i, row in found.items() if row.signer in wanted}
-    some = args.output / "runs" / f"{name}-{'all' if held_out[0] is None else held_out[0]}-seed-0"
+    some = args.output / "runs" / f"{name}-{'all' if first is None else first}-seed-0"
     model = some.with_name(some.name + "-int8")
-    words = ["--run", as_word(some), "--dataset", as_word(_filtered(args, held_out[0]))]
+    words = ["--run", as_word(some), "--dataset", as_word(datasets[first])]
     stage("inference.export", *words, "--weights", "int8", output=model)
     exported = json.loads((model / directories.MANIFEST).read_text(encoding="utf-8"))
     ids = sorted(rows[0])
@@ -225,19 +231,18 @@ def _filtered(args: argparse.Namespace, held_out: int | None) -> AnyPath:
     without = sorted({*args.test_signers, *(() if held_out is None else (held_out,))})
     place = args.output / f"without-{'-'.join(map(str, without))}"
     dataset, base, scores, filtered = (place / each for each in ("dataset", "base", "scores", "dataset-filtered"))
-    if not (filtered / directories.MANIFEST).is_file():
-        data = ["--data", as_word(args.data), "--task", args.task, "--test-signers", ",".join(map(str, without))]
-        stage("pipeline.convert", *data, output=dataset)
-        stage("training.train", "--dataset", as_word(dataset), "--preset", args.base, output=base)
-        stage("training.score", "--run", as_word(base), "--dataset", as_word(dataset), output=scores)
-        stage("pipeline.filter", "--dataset", as_word(dataset), "--scores", as_word(scores), output=filtered)
+    data = ["--data", as_word(args.data), "--task", args.task, "--test-signers", ",".join(map(str, without))]
+    stage("pipeline.convert", *data, output=dataset)
+    stage("training.train", "--dataset", as_word(dataset), "--preset", args.base, output=base)
+    stage("training.score", "--run", as_word(base), "--dataset", as_word(dataset), output=scores)
+    stage("pipeline.filter", "--dataset", as_word(dataset), "--scores", as_word(scores), output=filtered)
     return filtered
 
 
-def _epochs(name: str, changes: list[str], args: argparse.Namespace, held_out: int | None) -> int:
+def _epochs(name: str, changes: list[str], args: argparse.Namespace, dataset: AnyPath) -> int:
     """As many as fit into the processor time, by those of the first dataset."""
     place = args.output / "trials"
-    one, two = (_train(place / f"{name}-{n}", changes, args, held_out, epochs=n, seed=0, warmup=0.0) for n in (1, 2))
+    one, two = (_train(place / f"{name}-{n}", changes, args, dataset, epochs=n, seed=0, warmup=0.0) for n in (1, 2))
     each = max(two - one, 1e-3)
     return max(1, round((60 * args.minutes - (one - each)) / each))
 
@@ -246,7 +251,7 @@ def _train(
     place: AnyPath,
     changes: list[str],
     args: argparse.Namespace,
-    held_out: int | None,
+    dataset: AnyPath,
     *,
     epochs: int,
     seed: int,
@@ -255,17 +260,18 @@ def _train(
     """Seconds of processor time that the training took; those of an interrupted one are added up."""
     record = place.with_name(place.name + "-seconds.json")
     seconds = json.loads(record.read_text(encoding="utf-8"))["seconds"] if record.is_file() else 0.0
-    if (place / directories.MANIFEST).is_file():
-        return seconds
-    changes = [*changes, f"optimizer.epochs={epochs}", f"seed={seed}"]
+    was_complete = (place / directories.MANIFEST).is_file()
+    changes = [*changes, f"optimizer.epochs={epochs}", "optimizer.fewest_steps=0", f"seed={seed}"]
     changes += [f"optimizer.warmup_epochs={warmup}"] if warmup is not None else []
     words = [word for change in changes for word in ("--set", change)]
-    dataset = as_word(_filtered(args, held_out))
     before = _processor_seconds()
     place.parent.mkdir(parents=True, exist_ok=True)
-    stage("training.train", "--dataset", dataset, "--preset", args.preset, *words, output=place)
-    seconds += _processor_seconds() - before
-    directories.write_json(record, {"seconds": seconds})
+    try:
+        stage("training.train", "--dataset", as_word(dataset), "--preset", args.preset, *words, output=place)
+    finally:
+        if not was_complete:
+            seconds += _processor_seconds() - before
+            directories.write_json(record, {"seconds": seconds})
     return seconds
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from inference import beam, language
-from inference.language import NGrams
+from inference.language import Heard, NGrams
 
 LABELS = [[0, 1, 0], [0, 1, 2], [1], [], [2, 2]]
 
@@ -99,12 +99,15 @@ def test_the_weight_is_that_of_the_fewest_errors():
     alike = np.log(np.array([[0.5, 0.4, 0.1], [0.05, 0.05, 0.9], [0.5, 0.4, 0.1]]))
     sure = np.log(np.array([[0.998, 0.001, 0.001], [0.001, 0.001, 0.998], [0.998, 0.001, 0.001]]))
     count = lambda label, found: sum(a != b for a, b in itertools.zip_longest(label, found))  # noqa: E731
-    found, figures = language.learn([[1, 0]] * 20, 2, [(alike, [1, 0]), (sure, [0, 0])] * 10, count)
-    assert (found.weight, figures) == (0.25, {"0.0": 10, "0.25": 0, "0.5": 0, "0.75": 0})
+    found, figures = language.learn(
+        [[1, 0]] * 20, 2, [Heard(alike, [0, 0], [1, 0]), Heard(sure, [0, 0], [0, 0])] * 10, count
+    )
+    assert (found.weight, figures) == (0.25, {"none": 10, "0.25": 0, "0.5": 0, "0.75": 0})
     taken = -(found.grams.log_probability([1, 0]) + found.grams.log_probability([0, 0])) / 6
     assert found.bonus == pytest.approx(0.25 * taken)
-    few, chance = [(alike, [1, 0])] * 19, [(alike, [1, 0])] * 2 + [(sure, [0, 0])] * 98
-    for heard in (few, chance, [(sure, [0, 0])] * 20):
+    helped, right = Heard(alike, [0, 0], [1, 0]), Heard(sure, [0, 0], [0, 0])
+    few, chance = [helped] * 19, [helped] * 2 + [right] * 98
+    for heard in (few, chance, [right] * 20):
         assert language.learn([[1, 0]] * 20, 2, heard, count)[0] is None
     assert language.learn([[1, 0]] * 20, 2, [], count)[0] is None
 

@@ -38,7 +38,8 @@ class Plan:
 
 def passes(num_clips: int, optimizer: cfg.Optimizer) -> int:
     """How often an epoch goes over the clips to train on: once, unless the run needs more steps."""
-    return max(1, math.ceil(optimizer.fewest_steps * optimizer.batch_size / (optimizer.epochs * max(1, num_clips))))
+    steps = math.ceil(optimizer.fewest_steps / optimizer.epochs)
+    return max(1, math.ceil(steps * optimizer.batch_size / max(1, num_clips)))
 
 
 def plan_epoch(
