@@ -14,7 +14,7 @@ from inference.visuals.data import people
 from inference.visuals.page import Aligned, Block, ClipId, Section, Table, visible
 from inference.visuals.sources import Scored, Sources
 from pipeline.dataset.splits import TEST, TRAIN
-from pipeline.scores import analysis, display, groups, threshold
+from pipeline.scores import analysis, display, groups, score_table, threshold
 from pipeline.scores.score_table import Row
 
 _WORST = 20
@@ -48,9 +48,11 @@ def name_of(table: Scored, sources: Sources) -> str:
 
 
 def limit(table: Scored, sources: Sources) -> tuple[float, str] | None:
-    """The filter's threshold and whence it is; None where there are no training clips."""
+    """The filter's threshold and whence it is; None where it went by another table, or there are no training clips."""
     if sources.filtered is not None:
         settings = sources.filtered.manifest["settings"]
+        if settings["scores_sha256"] != table.manifest["files"][score_table.FILE_NAME]:
+            return None  # it went by another table
         return settings["threshold"], f"of {sources.filtered.path}"
     training = list(table.of_split(TRAIN).values())
     return (threshold.threshold_for(training), "as pipeline.filter would choose it") if training else None
@@ -117,7 +119,7 @@ def _filtered(table: Scored, sources: Sources) -> Block:
     at = limit(table, sources)
     title = f"The filter: {name_of(table, sources)}"
     if at is None or not judged:
-        return Block(title, ["It judges no clips of this table: there are none to train on."])
+        return Block(title, ["It judged no clips of this table."])
     value, whence = at
     known = all(row.probability is not None for row in judged.values())
     what = "probability of the label" if known else "score"

@@ -211,6 +211,10 @@ def open_all(paths: Iterable[AnyPath], *, task: str | None, truth: dict[int, str
     for several, what in ((folders, "data folders"), (models, "models"), (budgets, "budgets")):
         if len(several) > 1:
             raise UserError(f"{len(several)} {what}: a report shows one, name one of them")
+    made, filtered = ([each for each in datasets if ("parent" in each.manifest) is child] for child in (False, True))
+    for alike in (made, filtered):
+        if len(alike) > 1:
+            raise UserError(f"{alike[0].path} and {alike[1].path}: a report shows one dataset, and one filtered of it")
     if not of:
         raise UserError("a budget alone does not say of which task it is: name its run or its dataset too")
     for path, its in of[1:]:
