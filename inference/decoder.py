@@ -1,6 +1,6 @@
 """Live decoding: frames come one by one, and text as it is understood. numpy alone.
 
-`page/decoder.js` is the same in JavaScript, part for part; a test feeds both the same frames.
+`web/decoder.js` is the same in JavaScript, part for part; a test feeds both the same frames.
 
 Shapes: T frames, W frames of the window, P points, D dimensions of a point, U frames of the encoder, V outputs of the
 head.
@@ -123,12 +123,16 @@ class Decoder:
         self._unseen = 0 if seen else self._unseen + 1
         self._waiting += 1
         if self._unseen >= self._pause:
-            self.finish()
+            self._end()
         elif self._waiting >= HOP and not more:
             self._show(self._decode())
 
     def finish(self) -> None:
-        """Ends the phrase that goes on, if any."""
+        """Ends the phrase that goes on, if any, and forgets it: what comes next may be another recording."""
+        self._end()
+        self._frames = []
+
+    def _end(self) -> None:
         if self._begun:
             phrase = self._phrase(self._decode())
             if phrase.text:

@@ -78,7 +78,7 @@ def main() -> None:
         type=positive,
         metavar="N",
         help="write fixed.tflite as well, for runtimes without dynamic shapes and for inference.page: a window of N"
-        " frames, such as 128 or 256",
+        " frames, such as 512",
     )
     latency.add_options(parser)
     export(parser.parse_args())

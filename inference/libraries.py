@@ -3,11 +3,13 @@
 `web/package-lock.json` pins the packages by their integrity, `web/libraries.json` each file by its SHA-256.
 """
 
+import contextlib
 import hashlib
 import json
 import pathlib
 import shutil
 import subprocess
+import tempfile
 
 from pipeline.common import storage
 from pipeline.common.errors import UserError
@@ -58,5 +60,13 @@ def _cached() -> pathlib.Path:
                     f"npm ci failed ({reason}): the page's libraries come from npm's registry, once; try again online"
                 )
             shutil.rmtree(place, ignore_errors=True)
-            shutil.copytree(folder, place)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            # Whole or absent, and whoever is first.
+            beside = pathlib.Path(tempfile.mkdtemp(prefix=f"{place.name}.", dir=place.parent))
+            try:
+                shutil.copytree(folder, beside / "made")
+                with contextlib.suppress(OSError):
+                    (beside / "made").rename(place)
+            finally:
+                shutil.rmtree(beside, ignore_errors=True)
     return place / "node_modules"

@@ -102,7 +102,7 @@ def feed(clip: Clip, recognizer: Recognizer, window: Window) -> Fed:
     return Fed(
         label=clip.label,
         live=" ".join(each.text for each in decoder.phrases),
-        recognized=recognizer.recognize(clip.landmarks).label,
+        recognized=recognizer.recognize(clip.landmarks, greedy=True).label,
         claimed=all(each.claimed for each in decoder.phrases),
         phrases=len(decoder.phrases),
         settled=kept,

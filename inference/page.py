@@ -12,7 +12,9 @@ Holistic. The page's libraries come from npm once, and need Node.js for that; af
 import argparse
 import functools
 import http.server
+import pathlib
 import shutil
+import threading
 import webbrowser
 from typing import Any
 
@@ -49,6 +51,8 @@ def main() -> None:
 
 
 def make(arguments: argparse.Namespace) -> None:
+    if not isinstance(arguments.output, pathlib.Path):
+        raise UserError(f"{arguments.output}: a page is made on this machine: name a directory here, and copy that")
     manifest = read_manifest(arguments.model)
     sources = sorted(file for file in libraries.WEB.iterdir() if file.suffix in _SUFFIXES)
     if FIXED not in manifest["files"]:
@@ -126,7 +130,8 @@ def serve(folder: storage.AnyPath, port: int) -> None:
     with server:
         address = f"http://127.0.0.1:{server.server_port}/"
         print(f"{address} (Ctrl-C ends it)", flush=True)
-        webbrowser.open(address)
+        # On a thread: a browser of the terminal waits for an answer.
+        threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
         try:
             server.serve_forever()
         except KeyboardInterrupt:

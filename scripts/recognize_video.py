@@ -12,9 +12,10 @@ import dataclasses
 import subprocess
 
 from inference import recognize
+from inference.decoder import RATE
 from inference.recognizer import Recognizer
 from pipeline import track
-from pipeline.common import native_output
+from pipeline.common import native_output, progress
 from pipeline.common.arguments import Parser, as_word, path
 from pipeline.common.errors import run
 from pipeline.common.processes import call, check_status, module
@@ -23,6 +24,7 @@ from pipeline.tracking import recordings
 from pipeline.tracking.videos import FOLDER
 
 _STANDARD_ERROR = 2
+_OTHER_RATE = 0.2  # how far off a rate is said
 
 
 def main() -> None:
@@ -44,6 +46,10 @@ def main() -> None:
         where = _STANDARD_ERROR if args.output else subprocess.DEVNULL  # of landmarks that do not stay it need not tell
         check_status(call(module("pipeline.track", *words), stdout=where))
         for video in recordings.read(output):
+            if abs(video.rate / RATE - 1) > _OTHER_RATE:
+                progress.note(
+                    f"{video.file}: {video.rate:g} frames a second, where models know {RATE}: it may be misread"
+                )
             file = output / FOLDER / f"{video.file}.parquet"
             for take, found in recognize.recognized(file, recognizer, swap=False, greedy=False):
                 if args.json:

@@ -1,6 +1,6 @@
 // Live decoding: frames come one by one, and text as it is understood.
 //
-// The same as inference/decoder.py, part for part, where the reasons stand; tests/inference/page feeds both the same.
+// The same as inference/decoder.py, part for part, where the reasons stand; tests/inference/test_decoder.py feeds both the same.
 
 export const RATE = 30;
 export const HOP = 8;
@@ -14,7 +14,7 @@ export const FLOOR = 0.5;
 const NOTHING = Object.freeze({settled: "", tentative: "", confidence: 0});
 
 export class Decoder {
-  // task: {classes, filler (null of one class a clip), hands: the numbers of the wrists among the points}.
+  // task: {classes, filler (null of one class a clip), wrists: their numbers among the points}.
   // outputs: async (frames) => {values, rows}: logits, row after row, of an array of Float32Array(2 * points).
   constructor(task, outputs, window) {
     this.task = task;
@@ -51,11 +51,16 @@ export class Decoder {
     }
     this.unseen = seen ? 0 : this.unseen + 1;
     this.waiting += 1;
-    if (this.unseen >= this.pause) await this.finish();
+    if (this.unseen >= this.pause) await this.end();
     else if (this.waiting >= HOP && !more) this.show(await this.decode());
   }
 
   async finish() {
+    await this.end();
+    this.frames = [];
+  }
+
+  async end() {
     if (this.begun) {
       const phrase = this.phrase(await this.decode());
       if (phrase.text) this.phrases.push(phrase);

@@ -12,6 +12,7 @@ const [stage, video, canvas, notice] = ["stage", "video", "skeleton", "notice"].
 const UNSEEN = 1.5; // seconds without a hand until that is said
 const DARK = 40; // of 255: mean brightness below which a hand is not found
 
+let turn = 0; // of what was started
 let info, reader, tracker, skeleton, source, pace, places;
 let lastHand = 0;
 const times = []; // when pictures were taken, of the last second
@@ -70,7 +71,10 @@ async function described() {
 }
 
 async function start(chosen) {
+  turn += 1;
+  const mine = turn;
   await stop();
+  if (mine !== turn) return; // another was started meanwhile
   source = chosen;
   element("start").textContent = "Stop";
   try {
@@ -88,7 +92,8 @@ async function start(chosen) {
     await chosen.run((picture) => take(picture, chosen));
     if (source === chosen) await stop("Finished.");
   } catch (error) {
-    if (source === chosen) await stop();
+    if (source !== chosen) return; // it was stopped before it began
+    await stop();
     warn(error instanceof Trouble ? error.message : `Something failed: ${error.message}`);
   }
 }
@@ -98,13 +103,15 @@ async function stop(said = "Stopped.") {
   if (!stopped) return;
   source = null;
   stopped.stop();
-  await reader.finish();
   skeleton.clear();
   stage.className = "";
   document.body.classList.remove("reading");
   element("start").textContent = stopped instanceof Landmarks ? "Play the recording" : "Start camera";
   times.length = delays.length = 0;
   for (const id of ["rate", "latency", "decoding", "hands"]) element(id).textContent = "–";
+  element("start").disabled = true; // a second click would start anew
+  await reader.finish();
+  element("start").disabled = false;
   say(said);
 }
 

@@ -24,7 +24,7 @@ export function pointsOf(results, places) {
 }
 
 const LONGEST_GAP = 1; // seconds between pictures that are still one movement
-const MOST_MISSING = 2; // seconds: enough for a pause, however long nothing came
+const MOST_MISSING = 3; // seconds: they end a phrase, however long nothing came
 
 // Frames at an even rate from pictures that come when they come: models know the pace of their training set alone.
 export class Pace {

@@ -87,17 +87,27 @@ export class VideoFile {
       video.src = this.address;
     });
     if (!video.videoWidth) throw new Trouble(`${file.name} has no picture.`);
+    if (!Number.isFinite(video.duration)) await this.seek(1e9); // as browsers record: its end is where that leads
+    this.end = Number.isFinite(video.duration) ? video.duration : video.currentTime;
   }
 
   async run(take) {
     const {video} = this;
     for (let number = 0; !this.stopped; number += 1) {
       const seconds = number / RATE;
-      if (seconds >= video.duration) return;
-      // The middle of the frame's time: rounding would show its neighbor.
-      await new Promise((resolve) => { video.onseeked = resolve; video.currentTime = seconds + 0.5 / RATE; });
+      if (seconds >= this.end) return;
+      await this.seek(seconds + 0.5 / RATE); // the middle of the frame's time: rounding would show its neighbor
       if (!this.stopped) await take({seconds, image: video});
     }
+  }
+
+  seek(seconds) {
+    const {video, file} = this;
+    return new Promise((resolve, reject) => {
+      video.onseeked = resolve;
+      video.onerror = () => reject(new Trouble(`${file.name} cannot be decoded to its end. Convert it again.`));
+      video.currentTime = seconds;
+    });
   }
 
   stop() {

@@ -23,7 +23,7 @@ from pipeline.tracking.videos import Film, Tracker
 
 _COMPLEXITY = 1  # of the competition's; the models of others are not in the package
 # How files of pictures in motion begin: MP4 and its kin, AVI, Matroska and WebM, FLV, Ogg, MPEG, Windows Media.
-_CONTAINERS = rb"....(ftyp|moov|mdat|free|skip|wide)|RIFF|\x1a\x45\xdf\xa3|FLV|OggS|\0\0\1[\xb3\xba]|G|0&\xb2\x75"
+_CONTAINERS = rb"....(ftyp|moov|mdat|free|skip|wide|G)|RIFF|\x1a\x45\xdf\xa3|FLV|OggS|\0\0\1[\xb3\xba]|G|0&\xb2\x75"
 
 
 def look(path: pathlib.Path) -> Film:

@@ -23,7 +23,7 @@ ROOT = pathlib.Path(__file__).parents[3]
 VIDEOS = pathlib.Path(os.environ.get("FINGERSPELLING_SHARED", ROOT.parent / "shared")) / "data/videos"
 PICTURE = "skimage/data/astronaut.png"  # a person, from the front; no hand is seen
 
-# Makes videos of 8 frames: "astronaut.mp4" and "astronaut.avi", which differ in codec; "noise.avi", "none.avi".
+# Makes videos of 8 frames, "long.avi" of 90: "astronaut.mp4" and "astronaut.avi", which differ in codec; "noise.avi", "none.avi".
 MAKE = """
 import sys
 
@@ -37,6 +37,7 @@ noise = np.random.default_rng(0).integers(0, 255, wide.shape, np.uint8)
 for name, codec, frames in (
     ("astronaut.mp4", "mp4v", [wide] * 8),
     ("astronaut.avi", "MJPG", [wide] * 8),
+    ("long.avi", "MJPG", [wide] * 90),
     ("noise.avi", "MJPG", [noise] * 8),
     ("none.avi", "MJPG", []),
 ):
@@ -192,7 +193,7 @@ print(holistic.look(pathlib.Path("camera.avi")).frames)
 
 
 def test_ctrl_c(made, tmp_path):
-    command = [sys.executable, "-P", "-m", "pipeline.track", made / "astronaut.mp4", "--output", "o"]
+    command = [sys.executable, "-P", "-m", "pipeline.track", made / "long.avi", "--output", "o"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(
         command, cwd=tmp_path, env=ENVIRONMENT, **pipes, start_new_session=True, preexec_fn=as_in_the_foreground
