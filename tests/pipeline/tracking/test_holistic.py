@@ -23,7 +23,7 @@ ROOT = pathlib.Path(__file__).parents[3]
 VIDEOS = pathlib.Path(os.environ.get("FINGERSPELLING_SHARED", ROOT.parent / "shared")) / "data/videos"
 PICTURE = "skimage/data/astronaut.png"  # a person, from the front; no hand is seen
 
-# Makes videos of 8 frames, "long.avi" of 90: "astronaut.mp4" and "astronaut.avi", of other codecs; "noise.avi"; "none.avi".
+# Makes videos of 8 frames, "long.avi" of 90: "astronaut.mp4" and "astronaut.avi" have other codecs; "noise", "none".
 MAKE = """
 import sys
 
