@@ -69,7 +69,7 @@ def main() -> None:
         reports.append({"test_signers": signers, "score": analysis.report(found.values(), task)["score"]})
         rows |= found
     report = analysis.report(rows.values(), task)
-    directories.write_json(args.output / "report.json", {"groups": reports, **report})
+    directories.write_json(args.output / "report.json", {"models": reports, **report})
     display.show(report, display.screen(), title=f"test clips of all {len(groups)} groups")
 
 

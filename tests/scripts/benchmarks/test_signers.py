@@ -26,7 +26,7 @@ def test_every_group_is_tested_once(command, toy_data, toy_settings, tmp_path, c
     words = ("--data", toy_data, "--output", tmp_path, "--groups", 2, "--signers", 1, *toy_settings)
     command(benchmark, *words)
     report = json.loads((tmp_path / "report.json").read_text())
-    assert [each["test_signers"] for each in report["groups"]] == [[1], [2]]
+    assert [each["test_signers"] for each in report["models"]] == [[1], [2]]
     assert (report["clips"], report["signers"]) == (24, 2)
     tables = [score_table.open_table(tmp_path / f"scores-{number}")[1] for number in (1, 2)]
     tested = [row for table in tables for row in table.values() if row.split == "test"]
