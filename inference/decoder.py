@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from inference.recognizer import softmax
 from pipeline.tasks.task import Task
 
 RATE = 30  # frames a second that training sets were recorded at: times below are counted in frames
@@ -210,11 +211,6 @@ class Decoder:
             return 0.0
         logs = np.log(np.clip([each.probability for each in letters], np.finfo(np.float64).tiny, 1.0))
         return float(np.exp(np.mean(logs)))
-
-
-def softmax(logits_UxV: np.ndarray) -> np.ndarray:
-    exponentials = np.exp(logits_UxV - logits_UxV.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
 def greedy(logits_UxV: np.ndarray, probabilities_UxV: np.ndarray, *, start: float, step: float) -> list[Letter]:

@@ -103,8 +103,7 @@ class Recognizer:
         confidence = float(np.exp(log)) if label else 0.0
         probabilities = None
         if self.task.contract.filler is None:
-            exponentials = np.exp(found["outputs"].astype(np.float64) - found["outputs"].max())
-            probabilities = exponentials / exponentials.sum()
+            probabilities = softmax(found["outputs"])
         return Prediction(label, confidence, (time.perf_counter() - started) * 1000, probabilities)
 
     def answer(self, landmarks_TxPxD: np.ndarray) -> str:
@@ -120,6 +119,12 @@ class Recognizer:
         inputs = as_inputs(landmarks_TxPxD, self.task)
         with self._turn:
             return self._runners[signature](inputs=inputs)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities, float64, of the last axis."""
+    exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
 def task_of(directory: storage.AnyPath) -> tasks.Task:

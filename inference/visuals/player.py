@@ -7,12 +7,13 @@ import base64
 import collections
 import gzip
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from inference.recognizer import Recognizer
+from inference.decoder import greedy
+from inference.recognizer import Recognizer, softmax
 from inference.visuals import data, mistakes
 from inference.visuals.charts import COLORS
 from inference.visuals.data import Look
@@ -197,28 +198,15 @@ def trace(recognizer: Recognizer, landmarks_TxPxD: np.ndarray) -> dict[str, Any]
         names = list(task.classes)
         emitted = [[u, each.label] for u, each in enumerate(prefixes)]
     else:
-        p_UxV = _softmax(recognizer.outputs(landmarks_TxPxD))
+        outputs_UxV = recognizer.outputs(landmarks_TxPxD)
+        p_UxV = softmax(outputs_UxV)
         ends = (np.arange(1, len(p_UxV) + 1) * num_frames / len(p_UxV)).round().astype(int)
         names = [*map(visible, task.classes), "blank"]
-        emitted = [[u, task.decode([c])] for u, c in emissions(p_UxV.argmax(axis=1), blank=len(task.classes))]
+        letters = greedy(outputs_UxV, p_UxV, start=-0.5, step=1)  # a row is a column
+        emitted = [[round(each.first), task.decode([each.index])] for each in letters]
     often = np.argsort(-p_UxV.max(axis=0), kind="stable")[:_ROWS]
     shown_V = [v for v in often if p_UxV[:, v].max() >= _LEAST]
     rows = sorted(shown_V, key=lambda v: (v == len(task.classes), p_UxV[:, v].argmax()))  # the blank last
     p = np.round(p_UxV[:, rows].T * 255).astype(np.uint8)
     shown = {"at": ends.tolist(), "rows": [names[v] for v in rows], "p": base64.b64encode(p.tobytes()).decode()}
     return found | shown | {"emitted": emitted, "growing": said.probabilities is not None}
-
-
-def emissions(best_U: Iterable[int], *, blank: int) -> list[tuple[int, int]]:
-    """(frame, class) where each run of a class other than the blank begins: where greedy decoding emits it."""
-    found, before = [], blank
-    for u, best in enumerate(best_U):
-        if best not in (before, blank):
-            found.append((u, int(best)))
-        before = best
-    return found
-
-
-def _softmax(outputs_UxV: np.ndarray) -> np.ndarray:
-    exponentials = np.exp(outputs_UxV.astype(np.float64) - outputs_UxV.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)

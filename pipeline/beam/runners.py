@@ -177,7 +177,7 @@ def _check(runner: Runner) -> None:
 
 
 def workers_that_pay(megabytes: float, files: int) -> int:
-    """One a core at most: another takes some three seconds to start, in which one reads about half of that."""
+    """One a core at most: each takes some three seconds to start, which pays where it finds that much to do."""
     return min(os.cpu_count() or 1, 1 + int(megabytes / _MEGABYTES_OF_A_WORKER + files / _FILES_OF_A_WORKER))
 
 

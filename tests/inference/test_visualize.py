@@ -264,11 +264,6 @@ def test_packed_landmarks(by_point):
     assert np.isnan(unpacked(player.compressed(nothing, by_point=by_point), (6, 2))).all()
 
 
-def test_emissions_are_those_of_greedy_decoding():
-    assert player.emissions([9, 1, 1, 9, 1, 2, 2, 9, 9, 3], blank=9) == [(1, 1), (4, 1), (5, 2), (9, 3)]
-    assert player.emissions([], blank=9) == []
-
-
 def test_what_a_model_makes_of_a_clip(toy_model, noise):
     """What is emitted makes the prediction; probabilities of a frame are no more than certain."""
     recognizer = Recognizer(toy_model)
@@ -278,6 +273,10 @@ def test_what_a_model_makes_of_a_clip(toy_model, noise):
         assert found["prediction"] == recognizer.recognize(landmarks).label
         emitted = "".join(each for _, each in found["emitted"])
         assert emitted.strip(" ") == found["prediction"].strip(" ")
+        best_U = recognizer.outputs(landmarks).argmax(axis=1)
+        for row, character in found["emitted"]:  # where a run of its class begins
+            assert recognizer.task.decode([best_U[row]]) == character
+            assert row == 0 or best_U[row - 1] != best_U[row]
         assert found["at"][-1] == frames
         cells = np.frombuffer(base64.b64decode(found["p"]), np.uint8).reshape(len(found["rows"]), len(found["at"]))
         assert cells.sum(axis=0).max() <= 255 + len(found["rows"])
