@@ -3,8 +3,8 @@
     python -m inference.live --model out/model --dataset out/dataset --split test
 
 The decoder is that of the page (`inference.page`), and needs a model exported with --fixed-frames. Prints in how many
-clips the text after the last frame is the one that `inference.recognize` gives of the whole clip, the scores of both,
-how many texts are too unsure to be claimed, and what became of letters that were shown as settled.
+clips the text after the last frame is the one that `inference.recognize --greedy` gives of the whole clip, the scores
+of both, how many texts are too unsure to be claimed, and whether letters that were shown as settled were kept.
 """
 
 import dataclasses
@@ -36,11 +36,10 @@ class Fed:
 
     Attributes:
       live: the text after its last frame; phrases with a space between.
-      recognized: that of `Recognizer`.
+      recognized: that of `Recognizer`, by the network alone.
       claimed: whether all its phrases are sure enough.
       phrases: how many there were.
       settled: whether every letter that was shown as settled stands in the text at the end, in order.
-      jumps: how often a letter shown as settled changed before the phrase ended.
       milliseconds: of the slowest decoding.
     """
 
@@ -50,7 +49,6 @@ class Fed:
     claimed: bool
     phrases: int
     settled: bool
-    jumps: int
     milliseconds: float
 
 
@@ -87,7 +85,7 @@ def feed(clip: Clip, recognizer: Recognizer, window: Window) -> Fed:
         return found
 
     decoder = Decoder(window.task, outputs, window.frames)
-    settled, kept, jumps = "", True, 0
+    settled, kept = "", True
     for frame in [*clip.landmarks, None]:
         before, phrases = settled, len(decoder.phrases)
         if frame is None:
@@ -97,8 +95,6 @@ def feed(clip: Clip, recognizer: Recognizer, window: Window) -> Fed:
         settled = decoder.shown.settled
         if len(decoder.phrases) > phrases:
             kept = kept and in_order(before, decoder.phrases[-1].text)
-        elif decoder.shown.text and not settled.startswith(before):
-            jumps += 1
     return Fed(
         label=clip.label,
         live=" ".join(each.text for each in decoder.phrases),
@@ -106,7 +102,6 @@ def feed(clip: Clip, recognizer: Recognizer, window: Window) -> Fed:
         claimed=all(each.claimed for each in decoder.phrases),
         phrases=len(decoder.phrases),
         settled=kept,
-        jumps=jumps,
         milliseconds=slowest,
     )
 
@@ -133,7 +128,6 @@ def show(fed: list[Fed], task: tasks.Task) -> None:
     table.add_row("  wrong", share(wrong))
     table.add_row("more phrases than one", share([each.phrases > 1 for each in fed]))
     table.add_row("settled letters all in the text at the end", share([each.settled for each in fed]))
-    table.add_row("settled letters changed before", f"{sum(each.jumps for each in fed):,} times")
     slowest = [each.milliseconds for each in fed]
     table.add_row("slowest decoding of a clip", f"P50 {np.median(slowest):.1f} ms, most {max(slowest):.1f} ms")
     out = display.screen()

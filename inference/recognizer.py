@@ -131,10 +131,7 @@ def task_of(directory: storage.AnyPath) -> tasks.Task:
     """The task of an exported model, before it is loaded. Raises `UserError` as `Recognizer`."""
     _check_is_export(directory)
     try:
-        arguments = directories.read_json(directory / ARGUMENTS)
-        if "task" not in arguments:
-            raise UserError(f"{directory} holds a model of another program or version: export it again")
-        return tasks.from_json(arguments["task"], directory / ARGUMENTS)
+        return _read(directory)[0]
     except OSError as error:
         raise errors.cannot_read(directory, error, "export it again") from error
 

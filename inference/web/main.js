@@ -13,6 +13,7 @@ const UNSEEN = 1.5; // seconds without a hand until that is said
 const DARK = 40; // of 255: mean brightness below which a hand is not found
 
 let turn = 0; // of what was started
+let decoded = 0; // decodings so far
 let info, reader, tracker, skeleton, source, pace, places;
 let lastHand = 0;
 const times = []; // when pictures were taken, of the last second
@@ -34,7 +35,7 @@ async function begin() {
   places = info.points.map(placeOf);
   pace = new Pace(info.rate);
   skeleton = new Skeleton(canvas, info.points);
-  reader = await Reader.open(info, {changed: show, failed: (message) => warn(`Reading failed: ${message}`)}).catch((error) => {
+  reader = await Reader.open(info, {changed: show, failed: fail}).catch((error) => {
     throw new Trouble(`The model cannot be used: ${error.message}. Make the page again with inference.page.`);
   });
   const recording = new URLSearchParams(location.search).get("landmarks");
@@ -98,7 +99,13 @@ async function start(chosen) {
   }
 }
 
-async function stop(said = "Stopped.") {
+function fail(message) {
+  const said = `Reading failed: ${message}. Make the page again with inference.page.`;
+  warn(said);
+  stop(said, warn);
+}
+
+async function stop(said = "Stopped.", tellIt = say) {
   const stopped = source;
   if (!stopped) return;
   source = null;
@@ -112,7 +119,7 @@ async function stop(said = "Stopped.") {
   element("start").disabled = true; // a second click would start anew
   await reader.finish();
   element("start").disabled = false;
-  say(said);
+  tellIt(said);
 }
 
 // One picture: tracked if it is one, drawn, and read. Ends before it is read: frames wait in the worker.
@@ -177,7 +184,8 @@ function show(state, taken) {
   if (info.filler === null && state.shown.tentative) element("tentative").append(share(state.shown.confidence));
   element("text").scrollTop = element("text").scrollHeight;
   element("decoding").textContent = `${Math.round(state.milliseconds)} ms`;
-  if (taken) {
+  if (taken && state.decodings !== decoded) { // of the newest picture that was decoded
+    decoded = state.decodings;
     delays.push(performance.now() - taken);
     if (delays.length > 30) delays.shift();
     const mean = delays.reduce((sum, each) => sum + each, 0) / delays.length;

@@ -16,7 +16,6 @@ def test_what_it_tells(toy_model, toy_dataset, command, capsys):
     }
     assert lines["text of the whole clip"] == "12 of 12 (100.0%)"
     assert lines["score live"] == lines["score of whole clips"]
-    assert lines["settled letters changed before"] == "0 times"
 
 
 @pytest.mark.parametrize(("clips", "fed"), [(5, "5 of 5"), (100, "12 of 12")])

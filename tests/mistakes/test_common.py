@@ -197,7 +197,11 @@ def test_path(refused, command, path, option, name):
     refused(command, None, COMMANDS[command].with_path(path, given), f"argument {option}...{said}", begins=False)
 
 
-@pytest.mark.parametrize(("command", "path", "option"), ALL_PATHS)
+@pytest.mark.parametrize(
+    # A page is made on this machine, as its own tests say.
+    ("command", "path", "option"),
+    [each for each in ALL_PATHS if each[:2] != ("inference.page", "o")],
+)
 def test_no_such_bucket(refused, emulator, command, path, option):
     words = COMMANDS[command].with_path(path, "gs://nowhere/to/be/found")
     refused(command, None, words, "gs://nowhere/to/be/found: no such bucket", begins=False)

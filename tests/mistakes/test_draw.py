@@ -7,7 +7,7 @@ MISTAKES = {
     "no such frame": (None, "dataset --clip 100 --frame 99 --output o.png", "--frame 99: clip 100 has the frames 0 to"),
     "a frame before all": (None, "dataset --clip 100 --frame=-1 --output o.png", "argument --frame: '-1' is not the"),
     "an id of words": (None, "dataset --clip x --output o.png", "argument --clip: not a whole number"),
-    "scores": (None, "scores --clip 100 --output o.png", "scores has no clip 100 that can be drawn"),
+    "scores": (None, "scores --clip 100 --output o.png", "scores holds no recordings: expected a data folder"),
     "no permission": (
         ("cannot_be_written", "o.png", 13),
         "dataset --clip 100 --output o.png",

@@ -16,6 +16,7 @@ MISTAKES = {
         GOOD,
         "model...is not the file that",
     ),
+    "a page in a bucket": (None, GOOD.replace(" o", " gs://bucket/o"), "gs://bucket/o: a page is made on this machine"),
     "a port that there is not": (None, f"{GOOD} --port 70000", "argument --port: ...at most 65535"),
     "a file that LiteRT cannot read": (None, GOOD, "cannot read model/fixed.tflite...export it again"),
 }
