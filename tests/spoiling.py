@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inference import recognizer
+from inference import language, recognizer
 from inference.window import FIXED
 from pipeline.common import arguments, directories, errors
 from pipeline.dataset import metadata, records
@@ -63,13 +63,16 @@ def fill(folder: pathlib.Path, data: pathlib.Path, converted: pathlib.Path, sett
         clips = [each for split in dataset.splits for each in dataset.clips(split)]
         rows = [Row.of(each, each.label, TASK, Learnt.of([])) for each in clips]
         score_table.write(scores / score_table.FILE_NAME, rows)
-    files = [recognizer.MODEL, recognizer.ARGUMENTS, FIXED]
+    files = [recognizer.MODEL, recognizer.ARGUMENTS, FIXED, language.FILE_NAME]
     with making(folder / "model", directories.Request(recognizer.KIND, {}), files, task=TASK.as_json()) as model:
         (model / recognizer.MODEL).write_bytes(b"\x1c\0\0\0TFL3" * (1000 + weight))
         columns = {"selected_columns": list(TASK.contract.columns), "task": TASK.as_json()}
         columns["model_sha256"] = directories.sha256_of(model / recognizer.MODEL)
         shutil.copy(model / recognizer.MODEL, model / FIXED)
         columns["fixed_sha256"] = columns["model_sha256"]
+        grams = language.NGrams.of([[weight]], len(TASK.classes), 2)
+        language.Language(grams, 0.5, 1.0).write(model / language.FILE_NAME)
+        columns["language_sha256"] = directories.sha256_of(model / language.FILE_NAME)
         directories.write_json(model / recognizer.ARGUMENTS, columns)
         shutil.copytree(model, folder / "export", ignore=shutil.ignore_patterns(directories.REQUEST))
     files = [score_table.FILE_NAME, analysis.REPORT]

@@ -14,6 +14,7 @@ OF_DATASET = "dataset/manifest.json dataset/statistics.json dataset/shards/*"
 OF_RUN = "run/manifest.json run/statistics.json run/best-*.npz"
 OF_SCORES = "scores/manifest.json scores/scores.csv"
 OF_MODEL = "model/manifest.json model/model.tflite model/inference_args.json"
+OF_WINDOW = f"{OF_MODEL} model/fixed.tflite model/language.npz"
 OF_EVALUATION = "evaluation/manifest.json evaluation/scores.csv"
 OF_DATA = "data/train.csv data/train_landmarks/*"
 MAP = "data/character_to_prediction_index.json"
@@ -64,6 +65,13 @@ COMMANDS = {
     "submit": ("inference.submit --model model --data data --output o", f"{OF_MODEL} {OF_DATA}"),
     "recognize": ("inference.recognize data/train_landmarks --model export", "export/*"),
     "recognize files": ("inference.recognize data/train_landmarks --model export", "export/* data/train_landmarks/*"),
+    "live": ("inference.live --model model --dataset dataset", f"{OF_WINDOW} {OF_DATASET}"),
+    "page": ("inference.page --model model --output o", OF_WINDOW),
+    "draw": ("inference.draw dataset --clip 100 --output o/clip.png", f"{OF_DATASET} dataset/reports/*"),
+    "visualize": (
+        "inference.visualize dataset scores evaluation run --output o/report.html",
+        f"{OF_DATASET} dataset/reports/* {REJECTED} {OF_SCORES} {OF_EVALUATION} run/manifest.json run/history.csv",
+    ),
     "run pipeline": (
         "scripts.run_pipeline --data data --output o --truth truth.csv",
         f"data/train.csv truth.csv {MAP}",
@@ -163,7 +171,9 @@ SEALED = (
     "evaluation/manifest.json",
     "evaluation/scores.csv",
     "export/inference_args.json",
+    "export/language.npz",
     "export/model.tflite",
+    "model/fixed.tflite",
     "model/inference_args.json",
     "model/manifest.json",
     "model/model.tflite",
@@ -199,7 +209,7 @@ NONE = {
     # Only the directory's other files tell that it is not its own.
     ("budget/manifest.json", ANOTHER): ("inspect budget",),
     ("model/manifest.json", ANOTHER): ("inspect model",),
-    ("run/manifest.json", ANOTHER): ("inspect run",),
+    ("run/manifest.json", ANOTHER): ("inspect run", "visualize"),
     ("scores/manifest.json", ANOTHER): ("inspect scores",),
     ("data/train_landmarks/1.parquet", "a link to nowhere"): (),
     ("settings.toml", "a pipe"): ("train",),

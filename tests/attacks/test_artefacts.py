@@ -70,6 +70,8 @@ def tried(attempt, monkeypatch, place, toy_settings) -> Callable:
                 from training import trainer
 
                 patched.setattr(trainer, "Model", reached)
+            if name in ("live", "page"):
+                patched.setattr("ai_edge_litert.interpreter.Interpreter", reached)
             if name == "recognize files":
                 patched.setattr(recognize, "Recognizer", Mute)
             found = attempt(module, words)
