@@ -145,7 +145,7 @@ def test_there_are_enough():
 
 def read_whole(directory) -> None:
     """Reads all of a directory whose files are sealed, without a network; raises `UserError` for what is damaged."""
-    from inference import budget, recognizer
+    from inference import budget, recognizer, window
     from training.runs import Run
 
     request = directory / directories.REQUEST
@@ -161,6 +161,7 @@ def read_whole(directory) -> None:
             score_table.open_table(directory, score_table.KIND, analysis.KIND)
         case "model":
             recognizer.read_manifest(directory)
+            window.read(directory)
         case "export":
             recognizer.Recognizer(directory)
         case "budget":
@@ -175,9 +176,13 @@ def test_ten_thousand_mutants(place, toy_model, part):
     A mutant of JSON that says the same, such as 1E5 for 1e5, is none.
     """
     random = np.random.default_rng(part)
+    export = place / "export"  # the toy model with the language model that is there
     for name in ("inference_args.json", "model.tflite"):
-        (place / "export" / name).unlink()
-        shutil.copy(toy_model / name, place / "export")
+        (export / name).unlink()
+    shutil.copy(toy_model / "model.tflite", export)
+    arguments = directories.read_json(toy_model / "inference_args.json")
+    arguments["language_sha256"] = directories.sha256_of(export / "language.npz")
+    directories.write_json(export / "inference_args.json", arguments)
     refused = 0
     paths = [path for path in SEALED if not path.startswith("data/")]
     for name in {path.partition("/")[0] for path in paths}:
