@@ -25,7 +25,7 @@ from pipeline.common import errors, storage, temporary
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath, GsPath, check_ends, replacing, sha256_of
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 MANIFEST = "manifest.json"
 REQUEST = "request.json"
 _SEAL = "sha256"  # of the other data of a JSON file
@@ -247,8 +247,9 @@ def write_json(path: AnyPath, data: dict[str, Any]) -> None:
     """Writes JSON data with their own SHA-256, by which `read_json` knows that nothing has changed."""
     own = {name: value for name, value in data.items() if name != _SEAL}
     sealed = own | {_SEAL: fingerprint(own)}
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(sealed, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        json.dump(sealed, file, indent=1, sort_keys=True)
+        file.write("\n")
 
 
 @contextlib.contextmanager

@@ -29,6 +29,7 @@ from pipeline.tasks.faults import Fault
 from pipeline.tasks.task import Task
 
 SHARDS, REPORTS = "shards", "reports"
+_CLIP_COLUMNS = [field.name for field in dataclasses.fields(ClipInfo)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,18 +186,23 @@ class ShardReport:
 
     def as_json(self) -> dict[str, Any]:
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        files, clips = ([dataclasses.asdict(each) for each in rows] for rows in (self.files, self.clips))
+        files = [dataclasses.asdict(each) for each in self.files]
+        # By columns: of a long stream there are hundreds of thousands, and an object each takes three times the memory.
+        clips = {name: [getattr(each, name) for each in self.clips] for name in _CLIP_COLUMNS}
         own = {"symptoms": dataclasses.asdict(self.symptoms), "moments": self.moments.as_json()}
         return values | {"files": files, "clips": clips} | own
 
     def summary(self) -> dict[str, Any]:
         """What the manifest tells: the clips counted, the rejected ones by reason, no moments and symptoms."""
-        values = {key: value for key, value in self.as_json().items() if key not in ("clips", "moments", "symptoms")}
+        told = dataclasses.replace(self, clips=[]).as_json()
+        values = {key: value for key, value in told.items() if key not in ("clips", "moments", "symptoms")}
         return values | {"written": self.written, "rejected": dict(self.reasons)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        files, clips = [RecordFile(**file) for file in data["files"]], [ClipInfo(**each) for each in data["clips"]]
+        files = [RecordFile(**file) for file in data["files"]]
+        columns = [data["clips"][name] for name in _CLIP_COLUMNS]
+        clips = [ClipInfo(*values) for values in zip(*columns, strict=True)]
         own = {"symptoms": Symptoms(**data.get("symptoms", {})), "moments": Moments.from_json(data["moments"])}
         return cls(**data | {"files": files, "clips": clips} | own)
 

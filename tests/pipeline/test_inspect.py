@@ -109,7 +109,7 @@ def test_other_directories(path, said, tmp_path):
     ("changes", "message"),
     [
         ({"overlap": None}, r"manifest\.json is damaged \('overlap'\): delete .* and make it again"),
-        ({"schema_version": 1}, r"is a dataset of another version .* \(schema version 1, this one has 3\)"),
+        ({"schema_version": 1}, r"is a dataset of another version .* \(schema version 1, this one has 4\)"),
     ],
 )
 def test_a_data_set_that_is_damaged_or_of_an_earlier_version(path, said, changes, message):

@@ -98,7 +98,7 @@ def test_directories_of_another_version_are_one_clear_line(tmp_path, version):
     for name in ("manifest.json", "request.json"):
         data = json.loads((tmp_path / name).read_text())
         directories.write_json(tmp_path / name, data | {"schema_version": version})
-    said = rf"a thing of another version of this program \(schema version {version}, this one has 3\)"
+    said = rf"a thing of another version of this program \(schema version {version}, this one has 4\)"
     for kind in (THING, None):
         with pytest.raises(UserError, match=rf"^{tmp_path} is {said}: delete it and make it again$"):
             directories.read_manifest(tmp_path, kind)

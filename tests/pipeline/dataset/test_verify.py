@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 
@@ -7,10 +8,12 @@ import pytest
 from pipeline.common import directories
 from pipeline.common.errors import UserError
 from pipeline.dataset import verify
-from pipeline.dataset.clips import Clip
+from pipeline.dataset.clips import Clip, ClipInfo
 from pipeline.dataset.dataset import Dataset
 from pipeline.tasks.body import POINTS
 from pipeline.tasks.faults import EMPTY_LABEL, Fault
+
+NO_CLIPS: dict[str, list] = {field.name: [] for field in dataclasses.fields(ClipInfo)}
 
 
 @pytest.fixture
@@ -99,7 +102,7 @@ def other_statistics(path):
         (lambda path: (path / "shards/train-00009-of-00010.tfrecord.gz").write_bytes(b""), "is not of this dataset"),
         (lambda path: (path / "reports/00001-of-00002.json").unlink(), "is missing or damaged"),
         (lambda path: edit(path / "reports/00001-of-00002.json", read=9), "tell of different shards"),
-        (lambda path: edit(path / "reports/00001-of-00002.json", clips=[]), "has other clips than the report"),
+        (lambda path: edit(path / "reports/00001-of-00002.json", clips=NO_CLIPS), "has other clips than the report"),
         (lambda path: edit(path / "reports/00001-of-00002.json", moments=7), "is missing or damaged"),
         (lambda path: edit(path / "statistics.json", mean=[0.0] * 600), "is not the file that manifest.json describes"),
         (other_statistics, "is not what the reports add up to"),
