@@ -74,18 +74,22 @@ def usable_clips(data: pathlib.Path, table: Metadata, task: tasks.Task) -> Itera
 
 
 def time_run(sample: list[Clip], task: tasks.Task, training_frames: list[int]) -> Finding:
-    """Trains some steps of both models of the small preset, as `scripts/run_pipeline` does, and estimates from them."""
+    """Trains some steps of the small presets, and estimates from them what `scripts/run_pipeline` trains with them."""
     devices.use("auto")
     from training.data.input_pipeline import passes  # only now: it needs TensorFlow
 
+    base, final = (cfg.PRESETS[name] for name in PRESETS[task.presets[0]][:2])
+    folds = task.folds  # each base model is trained without one, where there are several
     seconds = 0.0
-    for name in PRESETS[task.presets[0]][:2]:
-        config = cfg.PRESETS[name]
-        frames = int(np.minimum(training_frames, config.data.max_frames).sum())
-        epochs = config.optimizer.epochs * passes(len(training_frames), config.optimizer)
-        seconds += epochs * frames * seconds_per_frame(sample, task, config)
-    text = f"preset {task.presets[0]}: training takes about {duration(seconds)}, by {STEPS} steps of each, which"
-    return OK, "run", f"{text} held {peak_memory() / GB:.2g} GB. The larger presets are for a GPU or TPU"
+    for config, models, share in ((base, folds, 1 - 1 / folds if folds > 1 else 1), (final, 1, 1)):
+        frames = share * int(np.minimum(training_frames, config.data.max_frames).sum())
+        epochs = config.optimizer.epochs * passes(round(share * len(training_frames)), config.optimizer)
+        seconds += models * epochs * frames * seconds_per_frame(sample, task, config)
+    text = (
+        f"preset {task.presets[0]}: training {folds + 1} models takes about {duration(seconds)}, by {STEPS} steps of"
+        f" each preset, which held {peak_memory() / GB:.2g} GB. The larger presets are for a GPU or TPU"
+    )
+    return OK, "run", text
 
 
 def seconds_per_frame(sample: list[Clip], task: tasks.Task, config: cfg.Config) -> float:

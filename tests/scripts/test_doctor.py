@@ -12,8 +12,10 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.tasks.isolated_signs import IsolatedSigns
 from scripts import doctor as machine
 from scripts import doctor_data
+from training import config
 
 ROOT = pathlib.Path(__file__).parents[2]
 Usage = collections.namedtuple("Usage", "total used free")
@@ -62,8 +64,17 @@ def test_a_good_folder_and_how_long_a_run_takes(doctor, kaggle_data):
     assert status == 0
     assert said(lines, "ok", "data").startswith("12 clips of 4 signers, 57 frames, files: 3")
     # Three of four signers train, some 40 frames an epoch, 8 and 12 epochs, a millisecond each.
-    assert "training takes about" in said(lines, "ok", "run")
+    assert "training 2 models takes about" in said(lines, "ok", "run")
     assert lines[-1].endswith(f"scripts/run_pipeline --data {data} --output {machine.sys.argv[2]}")
+
+
+def test_the_base_models_of_all_folds_count():
+    """Of isolated signs there are three, each trained on two thirds."""
+    epochs = config.PRESETS["signs-small"].optimizer.epochs
+    level, subject, text = doctor_data.time_run([], IsolatedSigns(("a", "b")), [40] * 6000)
+    assert (level, subject) == ("ok", "run")
+    seconds = 240_000 * 1e-3 * (3 * 2 / 3 * epochs + epochs)
+    assert text.startswith(f"preset signs-small: training 4 models takes about {doctor_data.duration(seconds)}, by")
 
 
 def test_landmarks_that_look_wrong(doctor, kaggle_data, example_recordings):
@@ -75,8 +86,6 @@ def test_landmarks_that_look_wrong(doctor, kaggle_data, example_recordings):
 
 def test_real_steps_are_timed(kaggle_data, monkeypatch, doctor):
     monkeypatch.undo()
-    from training import config
-
     small = config.resolve("small", overrides=["encoder.width=8", "encoder.blocks=1", "encoder.heads=2"])
     monkeypatch.setattr(config, "PRESETS", dict.fromkeys(config.PRESETS, small))
     monkeypatch.setattr(doctor_data, "STEPS", 2)
