@@ -3,7 +3,8 @@
     python -m inference.budget --run out/final --dataset out/dataset --output out/budget --max-latency-ms 20
 
 For each frame budget and each storage: the score on validation clips (those of the training, where the dataset is
-the training's), the latency over their lengths, and the size of the file. Prints a table, draws it (budget.png, with
+the training's), how many of them leave the encoder fewer frames than their label takes and so cannot be read, the
+latency over their lengths, and the size of the file. Prints a table, draws it (budget.png, with
 the extra `report`), and names the best choice within the limits: the highest score, of equal ones the fastest. The
 measurements are kept in budget.json; another call with other limits chooses anew and measures nothing.
 """
@@ -30,6 +31,7 @@ from pipeline.common.temporary import temporary_folder
 from pipeline.dataset.clips import Clip
 from pipeline.dataset.dataset import Dataset
 from pipeline.scores import display
+from training.data.corpus import Corpus
 from training.data.holdout import Holdout
 from training.runs import Run
 
@@ -121,7 +123,8 @@ def measure(model, max_frames: int, weights: str, clips: list[Clip], *, threads:
         milliseconds = latency.milliseconds(recognizer.recognize, [clips[i].landmarks for i in timed])
         score = recognizer.task.score([each.label for each in clips], predictions)
         size = (directory / MODEL).stat().st_size / 1e6
-        return Measurement(max_frames, weights, score, latency.summary(milliseconds), size)
+        too_short = int((~model.fits(Corpus.of_clips(clips, recognizer.task), max_frames)).sum())
+        return Measurement(max_frames, weights, score, latency.summary(milliseconds), size, too_short)
 
 
 def choose(found: list[Measurement], limits: Limits) -> tuple[Measurement, bool]:
@@ -139,14 +142,14 @@ def choose(found: list[Measurement], limits: Limits) -> tuple[Measurement, bool]
 
 
 def show(found: list[Measurement], chosen: Measurement | None) -> None:
-    columns = ("frames", "weights", "score", "change", *latency.STATISTICS, "MB", "")
+    columns = ("frames", "weights", "score", "change", "too short", *latency.STATISTICS, "MB", "")
     table = Table(*columns, title="Frame budget: milliseconds a clip, and score on validation", title_justify="left")
     reference = max(found, key=lambda each: (each.max_frames, each.weights == "float32"))
     for each in found:
         times = (f"{each.latency_ms[name]:.1f}" for name in latency.STATISTICS)
         change = f"{each.score - reference.score:+.4f}"
-        row = (str(each.max_frames), each.weights, f"{each.score:.4f}", change, *times, f"{each.size_mb:.1f}")
-        table.add_row(*row, "best" if each == chosen else "")
+        row = (str(each.max_frames), each.weights, f"{each.score:.4f}", change, f"{each.too_short:,}", *times)
+        table.add_row(*row, f"{each.size_mb:.1f}", "best" if each == chosen else "")
     display.screen().print(table)
 
 

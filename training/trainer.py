@@ -70,8 +70,7 @@ class Trainer:
         """Positions of the clips to train on, and how many are left out for what reason."""
         plausible = np.array([each.plausible for each in self.training.clips], bool)
         plausible |= not self.config.data.plausible_only
-        frames = self.model.frames(np.minimum(self.training.num_frames, self.config.data.max_frames))
-        fits = self.model.head.fits(self.training.label_ids, self.training.label_lengths, frames)
+        fits = self.model.fits(self.training, self.config.data.max_frames)
         left_out = {"implausible": int((~plausible).sum()), "too_few_frames": int((plausible & ~fits).sum())}
         return np.flatnonzero(plausible & fits), left_out
 

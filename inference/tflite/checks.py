@@ -271,6 +271,10 @@ def prove(
         trimming = score_change(task, labels, untrimmed, expected)
         title = f"score of {settings.max_frames} frames"
         verdicts.append(Verdict(title, shown_change(trimming), f"trained with {trained_frames}", None))
+    fits_N = model.fits(Corpus.of_clips(clips[:scored], task), settings.max_frames)
+    if too_short := int((~fits_N).sum()):
+        said = f"{too_short:,} of {scored:,} clips with fewer frames of the encoder than their label takes"
+        verdicts.append(Verdict("frames for labels", said, "they cannot be read", None))
     timed = latency.spread([each.num_frames for each in clips], TIMED_CLIPS)
     times = latency.summary(latency.milliseconds(recognizer.recognize, [clips[i].landmarks for i in timed]))
     asked = times[limits.statistic]
@@ -286,6 +290,7 @@ def prove(
         "equal_predictions": sum(each.answer == each.trained for each in answers.values()) / len(answers),
         "score": score,
         "trimming": trimming,
+        "clips_too_short_for_label": too_short,
         "latency_milliseconds": times,
     }
 

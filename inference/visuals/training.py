@@ -55,6 +55,7 @@ def _budget(found: Sequence[Measurement]) -> list[str | Table | Chart]:
             str(each.max_frames),
             each.weights,
             f"{each.score:.4f}",
+            f"{each.too_short:,}",
             *(f"{each.latency_ms[name]:.1f}" for name in statistics),
             f"{each.size_mb:.1f}",
         ]
@@ -67,5 +68,8 @@ def _budget(found: Sequence[Measurement]) -> list[str | Table | Chart]:
     }
     return [
         charts.lines("Score by latency, a point for each frame budget", series, across="mean milliseconds", up="score"),
-        Table(["frames", "weights", "score on validation", *(f"ms, {name}" for name in statistics), "MB"], rows),
+        Table(
+            ["frames", "weights", "score on validation", "too short", *(f"ms, {name}" for name in statistics), "MB"],
+            rows,
+        ),
     ]

@@ -39,7 +39,7 @@ def _filled(folder: pathlib.Path, data: pathlib.Path, converted: pathlib.Path, s
     run = directories.read_json(folder / "run" / directories.MANIFEST)
     asked |= {"run": run["files"][run["weights"]], "dataset": Dataset.open(converted).fingerprint}
     latency = {"mean": 1.0, "p50": 1.0, "p90": 1.0, "p95": 1.0, "p99": 1.0}
-    measured = Measurement(16, "float32", number / 2, latency, 1.0)
+    measured = Measurement(16, "float32", number / 2, latency, 1.0, 0)
     with making(folder / "budget", directories.Request(budget.KIND, asked), [budget.MEASUREMENTS]) as made:
         directories.write_json(made / budget.MEASUREMENTS, {"measurements": [dataclasses.asdict(measured)]})
         (made / budget.PLOT).write_bytes(b"\x89PNG")

@@ -1,3 +1,4 @@
+import itertools
 import shutil
 import sys
 
@@ -18,7 +19,7 @@ MAX_FRAMES = 16
 @pytest.fixture(scope="module")
 def made(toy_run, toy_dataset, command, made_once):
     """A directory of measurements, and the words that made it but for --output."""
-    words = ["--run", toy_run, "--dataset", toy_dataset, "--max-frames", f"{MAX_FRAMES},6", "--weights", "float32"]
+    words = ["--run", toy_run, "--dataset", toy_dataset, "--max-frames", f"{MAX_FRAMES},1", "--weights", "float32"]
     return made_once("toy-budget", lambda folder: command(budget, *words, "--output", folder)), words
 
 
@@ -26,7 +27,7 @@ def test_what_it_measures(made, toy_run, toy_dataset):
     """The score is that of the run's own validation; other rows are other exports."""
     directory, _ = made
     found = budget.read(directory, complete=True)
-    assert [(each.max_frames, each.weights) for each in found] == [(MAX_FRAMES, "float32"), (6, "float32")]
+    assert [(each.max_frames, each.weights) for each in found] == [(MAX_FRAMES, "float32"), (1, "float32")]
     trained = Run.open(toy_run)
     assert found[0].score == pytest.approx(trained.manifest["best_score"])
     manifest = directories.read_manifest(directory, budget.KIND)
@@ -34,6 +35,14 @@ def test_what_it_measures(made, toy_run, toy_dataset):
     assert found[0].size_mb == pytest.approx(found[1].size_mb, rel=0.01)
     assert all(set(each.latency_ms) == set(STATISTICS) for each in found)
     assert (directory / budget.PLOT).read_bytes().startswith(b"\x89PNG")
+    # A label takes a frame for each character, and one more between two that are the same.
+    dataset = Dataset.open(toy_dataset)
+    clips = list(Holdout.of(dataset, trained.config.data).read_validation(dataset))
+    needed = [len(each.label) + sum(a == b for a, b in itertools.pairwise(each.label)) for each in clips]
+    for row in found:
+        given = [min(each.num_frames, row.max_frames) for each in clips]
+        assert row.too_short == sum(frames < least for frames, least in zip(given, needed, strict=True))
+    assert found[1].too_short > 0
 
 
 def test_another_choice_measures_nothing(made, command, capsys, monkeypatch):
@@ -82,7 +91,7 @@ def test_without_matplotlib(made, tmp_path, monkeypatch, capsys):
 
 
 def measurement(score, milliseconds, megabytes):
-    return Measurement(100, "float32", score, dict.fromkeys(STATISTICS, milliseconds), megabytes)
+    return Measurement(100, "float32", score, dict.fromkeys(STATISTICS, milliseconds), megabytes, 0)
 
 
 def test_choosing():
