@@ -113,6 +113,8 @@ def budget(arguments: argparse.Namespace) -> None:
 
 def measure(model, max_frames: int, weights: str, clips: list[Clip], *, threads: int) -> Measurement:
     """Exports a `training.network.model.Model`, recognizes the clips, and times some of every length."""
+    from training.predict import fits  # only now: it needs Keras
+
     with temporary_folder() as directory:
         conversion.convert(model, max_frames, directory, weights=weights)
         with native_output.without_remarks():
@@ -123,7 +125,7 @@ def measure(model, max_frames: int, weights: str, clips: list[Clip], *, threads:
         milliseconds = latency.milliseconds(recognizer.recognize, [clips[i].landmarks for i in timed])
         score = recognizer.task.score([each.label for each in clips], predictions)
         size = (directory / MODEL).stat().st_size / 1e6
-        too_short = int((~model.fits(Corpus.of_clips(clips, recognizer.task), max_frames)).sum())
+        too_short = int((~fits(model, Corpus.of_clips(clips, recognizer.task), max_frames=max_frames)).sum())
         return Measurement(max_frames, weights, score, latency.summary(milliseconds), size, too_short)
 
 

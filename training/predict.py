@@ -49,6 +49,12 @@ def predict(model: Model, corpus: Corpus, *, max_frames: int) -> list[str]:
     return [label for label, _ in recognize(model, corpus, max_frames=max_frames)]
 
 
+def fits(model: Model, corpus: Corpus, *, max_frames: int) -> np.ndarray:
+    """(N,) whether the frames that the encoder gives of a clip, within the budget, can hold its label."""
+    frames_N = model.frames(np.minimum(corpus.num_frames, max_frames))
+    return model.head.fits(corpus.label_ids, corpus.label_lengths, frames_N)
+
+
 def prediction(model: Model, outputs: np.ndarray) -> str:
     """The label that the outputs of one clip say."""
     classes, _ = model.head.decode(keras.ops.convert_to_tensor(outputs))

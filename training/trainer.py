@@ -19,7 +19,7 @@ from training.data.corpus import Corpus
 from training.data.holdout import Holdout
 from training.data.input_pipeline import Plan, passes, plan_epoch, training_batches
 from training.network.model import Model
-from training.predict import recognize
+from training.predict import fits, recognize
 
 
 class Trainer:
@@ -70,9 +70,9 @@ class Trainer:
         """Positions of the clips to train on, and how many are left out for what reason."""
         plausible = np.array([each.plausible for each in self.training.clips], bool)
         plausible |= not self.config.data.plausible_only
-        fits = self.model.fits(self.training, self.config.data.max_frames)
-        left_out = {"implausible": int((~plausible).sum()), "too_few_frames": int((plausible & ~fits).sum())}
-        return np.flatnonzero(plausible & fits), left_out
+        fitting = fits(self.model, self.training, max_frames=self.config.data.max_frames)
+        left_out = {"implausible": int((~plausible).sum()), "too_few_frames": int((plausible & ~fitting).sum())}
+        return np.flatnonzero(plausible & fitting), left_out
 
     def _check_sizes(self, dataset: Dataset) -> None:
         if not self.steps_per_epoch:

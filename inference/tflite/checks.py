@@ -219,6 +219,8 @@ def prove(
     model, directory: pathlib.Path, dataset: Dataset, trained: Run, settings: Settings
 ) -> tuple[list[Verdict], dict[str, Any]]:
     """All checks of the export in `directory`, made of the `model` of a run; and the figures of the report."""
+    from training.predict import fits, predict  # only now: it needs Keras
+
     task, limits = trained.task, settings.limits
     weights = WEIGHTS[settings.weights]
     file = directory / MODEL
@@ -265,14 +267,11 @@ def prove(
     trimming = None
     trained_frames = trained.config.data.max_frames
     if settings.max_frames != trained_frames:
-        from training.predict import predict
-
         untrimmed = predict(model, Corpus.of_clips(clips[:scored], task), max_frames=trained_frames)
         trimming = score_change(task, labels, untrimmed, expected)
         title = f"score of {settings.max_frames} frames"
         verdicts.append(Verdict(title, shown_change(trimming), f"trained with {trained_frames}", None))
-    fits_N = model.fits(Corpus.of_clips(clips[:scored], task), settings.max_frames)
-    if too_short := int((~fits_N).sum()):
+    if too_short := int((~fits(model, Corpus.of_clips(clips[:scored], task), max_frames=settings.max_frames)).sum()):
         said = f"{too_short:,} of {scored:,} clips with fewer frames of the encoder than their label takes"
         verdicts.append(Verdict("frames for labels", said, "they cannot be read", None))
     timed = latency.spread([each.num_frames for each in clips], TIMED_CLIPS)

@@ -14,7 +14,6 @@ from keras import ops
 from pipeline.tasks.task import Task
 from training import config as cfg
 from training import devices
-from training.data.corpus import Corpus
 from training.network.features import Features
 from training.network.heads import HEADS
 from training.network.layers import frame_numbers
@@ -75,11 +74,6 @@ class Model(keras.Model):
         """(N,) the fewest frames for which the encoder gives as many as augmentation is to leave a label."""
         given = self.frames(np.arange(1, self._max_frames + 1))
         return np.searchsorted(given, self.head.fewest_frames(label_lengths_N)) + 1
-
-    def fits(self, corpus: Corpus, max_frames: int) -> np.ndarray:
-        """(N,) whether the frames that the encoder gives of a clip, within the budget, can hold its label."""
-        frames_N = self.frames(np.minimum(corpus.num_frames, max_frames))
-        return self.head.fits(corpus.label_ids, corpus.label_lengths, frames_N)
 
     @property
     def trained_weights(self) -> int:
