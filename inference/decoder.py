@@ -1,6 +1,6 @@
 """Live decoding: frames come one by one, and text as it is understood. numpy alone.
 
-`web/decoder.js` is the same in JavaScript, part for part; a test feeds both the same frames.
+`web/decoder.js` and `web/language.js` are the same in JavaScript, part for part; a test feeds both the same frames.
 
 Shapes: T frames, W frames of the window, P points, D dimensions of a point, U frames of the encoder, V outputs of the
 head.
@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from inference.language import Language
 from inference.recognizer import softmax
 from pipeline.tasks.task import Task
 
@@ -78,18 +79,25 @@ class Decoder:
     is longer than the window is decoded piece by piece: of a full window the letters before a seam, the widest gap
     between two of them in its second quarter, are kept, and the window goes on shortly before the seam.
 
+    With a language model the text of a phrase that ends within its first window is the likeliest label, as a recognizer
+    says it; pauses between words are then for that to know.
+
     Args:
       outputs: of the network for (T, P, D) landmarks, T from 1 to `window`: (U, V), logits of classes and blank, or
         (1, V) of a task with one class a clip.
       window: W.
+      language: such as `Recognizer.language`; None: as the network alone says.
 
     Attributes:
       phrases: those that ended, also such as are not claimed.
       shown: of the phrase that goes on.
     """
 
-    def __init__(self, task: Task, outputs: Callable[[np.ndarray], np.ndarray], window: int):
+    def __init__(
+        self, task: Task, outputs: Callable[[np.ndarray], np.ndarray], window: int, language: Language | None = None
+    ):
         self.task = task
+        self._language = language
         self.phrases: list[Phrase] = []
         self.shown = NOTHING
         self._outputs = outputs
@@ -135,16 +143,26 @@ class Decoder:
 
     def _end(self) -> None:
         if self._begun:
-            phrase = self._phrase(self._decode())
+            likeliest = self._language and not self._start
+            phrase = self._likeliest() if likeliest else self._phrase(self._decode())
             if phrase.text:
                 self.phrases.append(phrase)
         self._frames = self._frames[-min(self._unseen, self._lead) :] if self._unseen else []
         self._reset()
 
+    def _likeliest(self) -> Phrase:
+        assert self._language is not None
+        classes, log = self._language.classes(self._logits())
+        text = self.task.prediction(classes)
+        return Phrase(text, float(np.exp(log / len(classes))) if text else 0.0)
+
+    def _logits(self) -> np.ndarray:
+        return self._outputs(np.stack(self._frames)).astype(np.float64)
+
     def _decode(self) -> list[Letter]:
         """The letters of the phrase so far, or the one class as a letter."""
         self._waiting = 0
-        outputs_UxV = self._outputs(np.stack(self._frames)).astype(np.float64)
+        outputs_UxV = self._logits()
         probabilities_UxV = softmax(outputs_UxV)
         if self._one_class:
             best = int(np.argmax(outputs_UxV[0]))

@@ -3,8 +3,9 @@
     python -m inference.live --model out/model --dataset out/dataset --split test
 
 The decoder is that of the page (`inference.page`), and needs a model exported with --fixed-frames. Prints in how many
-clips the text after the last frame is the one that `inference.recognize --greedy` gives of the whole clip, the scores
-of both, how many texts are too unsure to be claimed, and whether letters that were shown as settled were kept.
+clips the text after the last frame is the one that `inference.recognize` gives of the whole clip, the scores of both,
+how many texts are too unsure to be claimed, and whether letters that were shown as settled were kept: with a language
+model the end of a phrase may change them.
 """
 
 import dataclasses
@@ -36,7 +37,7 @@ class Fed:
 
     Attributes:
       live: the text after its last frame; phrases with a space between.
-      recognized: that of `Recognizer`, by the network alone.
+      recognized: that of `Recognizer`.
       claimed: whether all its phrases are sure enough.
       phrases: how many there were.
       settled: whether every letter that was shown as settled stands in the text at the end, in order.
@@ -58,6 +59,7 @@ def main() -> None:
     parser.add_argument("--dataset", type=path, required=True, help="dataset whose clips are fed")
     parser.add_argument("--split", choices=SPLITS, default=TEST, help="its split")
     parser.add_argument("--clips", type=positive, metavar="N", help="only so many, evenly from all")
+    parser.add_argument("--greedy", action="store_true", help="both by the network alone, without its language model")
     arguments = parser.parse_args()
     model = read_manifest(arguments.model)
     dataset = Dataset.open(arguments.dataset)
@@ -70,6 +72,8 @@ def main() -> None:
         window, recognizer = Window(arguments.model), Recognizer(arguments.model)
     wanted = set(np.linspace(0, count - 1, min(count, arguments.clips or count)).astype(int).tolist())
     chosen = (clip for number, clip in enumerate(dataset.read(arguments.split)) if number in wanted)
+    if arguments.greedy:
+        window.language = recognizer.language = None
     fed = [feed(clip, recognizer, window) for clip in track(chosen, "feeding", "clips", total=len(wanted))]
     show(fed, dataset.task)
 
@@ -84,7 +88,7 @@ def feed(clip: Clip, recognizer: Recognizer, window: Window) -> Fed:
         slowest = max(slowest, (time.perf_counter() - started) * 1000)
         return found
 
-    decoder = Decoder(window.task, outputs, window.frames)
+    decoder = Decoder(window.task, outputs, window.frames, window.language)
     settled, kept = "", True
     for frame in [*clip.landmarks, None]:
         before, phrases = settled, len(decoder.phrases)
@@ -98,7 +102,7 @@ def feed(clip: Clip, recognizer: Recognizer, window: Window) -> Fed:
     return Fed(
         label=clip.label,
         live=" ".join(each.text for each in decoder.phrases),
-        recognized=recognizer.recognize(clip.landmarks, greedy=True).label,
+        recognized=recognizer.recognize(clip.landmarks).label,
         claimed=all(each.claimed for each in decoder.phrases),
         phrases=len(decoder.phrases),
         settled=kept,

@@ -18,8 +18,11 @@ import threading
 import webbrowser
 from typing import Any
 
-from inference import libraries
+import numpy as np
+
+from inference import language, libraries
 from inference.decoder import RATE
+from inference.language import Language
 from inference.recognizer import read_manifest
 from inference.window import FIXED, Window, read
 from pipeline import tasks
@@ -32,6 +35,7 @@ from pipeline.tasks.task import Task
 KIND = directories.Kind("page", made_by="inference.page")
 VERSION = 1  # of model.json, which main.js checks
 DESCRIPTION = "model.json"
+LANGUAGE = "language.bin"
 _SUFFIXES = (".html", ".css", ".svg", ".js")
 
 
@@ -39,6 +43,7 @@ def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("--model", type=path, required=True, help="directory made by inference.export --fixed-frames N")
     parser.add_argument("--output", type=path, required=True, help="directory for the page: new, or unfinished")
+    parser.add_argument("--greedy", action="store_true", help="read by the network alone, without its language model")
     parser.add_argument("--serve", action="store_true", help="show it in this machine's browser, until Ctrl-C")
     parser.add_argument("--port", type=functools.partial(positive, most=65_535), default=8000, help="of --serve")
     arguments = parser.parse_args()
@@ -47,6 +52,7 @@ def main() -> None:
         serve(arguments.output, arguments.port)
     else:
         given = command("--model", arguments.model, "--output", arguments.output)
+        given += " --greedy" * arguments.greedy
         print(f"next: python -m inference.page {given} --serve")
 
 
@@ -60,6 +66,7 @@ def make(arguments: argparse.Namespace) -> None:
     check_task(tasks.from_json(manifest.get("task"), arguments.model / directories.MANIFEST), arguments.model)
     settings = {
         "model": manifest["files"][FIXED],
+        "language": None if arguments.greedy else manifest["files"].get(language.FILE_NAME),
         "files": {file.name: directories.sha256_of(file) for file in [*sources, libraries.LISTED]},
     }
     request = directories.Request(KIND, settings)
@@ -72,8 +79,11 @@ def make(arguments: argparse.Namespace) -> None:
         shutil.copyfile(file, arguments.output / file.name)
     (arguments.output / FIXED).write_bytes(read(arguments.model))
     description = describe(window) | {"model_sha256": directories.sha256_of(arguments.output / FIXED)}
-    directories.write_json(arguments.output / DESCRIPTION, description)
     names += [FIXED, DESCRIPTION]
+    if window.language and not arguments.greedy:
+        description["language"] = write_language(window.language, arguments.output / LANGUAGE)
+        names.append(LANGUAGE)
+    directories.write_json(arguments.output / DESCRIPTION, description)
     size = sum((arguments.output / name).stat().st_size for name in names)
     directories.complete(arguments.output, request, {"bytes": size}, files=names)
     print(f"{arguments.output}: {len(names)} files, {size / 1e6:.1f} MB")
@@ -86,6 +96,20 @@ def check_task(task: Task, model: storage.AnyPath) -> None:
             f"{model} is of the task {task.name}, which no camera shows: its points are not those of"
             " hands, face and body"
         )
+
+
+def write_language(given: Language, file: pathlib.Path) -> dict[str, Any]:
+    """Writes the n-grams as the page reads them: all numbers as float64, then all counts as uint32, little-endian.
+
+    Returns:
+      What the page has to know of it. Of up to five classes of some sixty the numbers are whole ones in float64, too.
+    """
+    grams = given.grams
+    numbers, counts = np.concatenate(grams.grams), np.concatenate(grams.counts)
+    file.write_bytes(numbers.astype("<f8").tobytes() + counts.astype("<u4").tobytes())
+    sizes = [len(each) for each in grams.grams]
+    own = {"file": file.name, "sha256": directories.sha256_of(file), "sizes": sizes}
+    return own | {"classes": grams.num_classes, "weight": given.weight, "bonus": given.bonus}
 
 
 def describe(window: Window) -> dict[str, Any]:

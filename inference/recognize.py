@@ -20,7 +20,7 @@ with a row a point the whole file.
 import json
 from collections.abc import Iterator
 
-from inference.recognizer import Prediction, Recognizer, task_of
+from inference.recognizer import Prediction, Recognizer, task_and_language
 from pipeline.common import native_output, progress
 from pipeline.common.arguments import Parser, path, threads
 from pipeline.common.errors import UserError, run
@@ -44,7 +44,7 @@ def main() -> None:
         "--swap-hands", action="store_true", help="take the left hand for the right one and the other way round"
     )
     arguments = parser.parse_args()
-    task = task_of(arguments.model)
+    task, _ = task_and_language(arguments.model)
     files = [file for each in arguments.input for file in readers.files_of(each, task)]
     with native_output.without_remarks():
         recognizer = Recognizer(arguments.model, threads=arguments.threads)

@@ -127,11 +127,12 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
-def task_of(directory: storage.AnyPath) -> tasks.Task:
-    """The task of an exported model, before it is loaded. Raises `UserError` as `Recognizer`."""
+def task_and_language(directory: storage.AnyPath) -> tuple[tasks.Task, Language | None]:
+    """Those of an exported model, before it is loaded. Raises `UserError` as `Recognizer`."""
     _check_is_export(directory)
     try:
-        return _read(directory)[0]
+        task, _, found = _read(directory)
+        return task, found
     except OSError as error:
         raise errors.cannot_read(directory, error, "export it again") from error
 
@@ -145,6 +146,7 @@ def _read(directory: storage.AnyPath) -> tuple[tasks.Task, bytes, Language | Non
             f"{directory} holds a model of another program or version, or not the one that {ARGUMENTS} describes:"
             " export it again"
         )
+    task = tasks.from_json(arguments["task"], directory / ARGUMENTS)
     found = None
     if (expected := arguments.get("language_sha256")) is not None:
         file = directory / language.FILE_NAME
@@ -152,7 +154,12 @@ def _read(directory: storage.AnyPath) -> tuple[tasks.Task, bytes, Language | Non
         if hashlib.sha256(of_language).hexdigest() != expected:
             raise UserError(f"{file} is missing, or not the one that {ARGUMENTS} describes: export it again")
         found = language.read(io.BytesIO(of_language))
-    return tasks.from_json(arguments["task"], directory / ARGUMENTS), content, found
+        if found.grams.num_classes != len(task.classes):
+            raise UserError(
+                f"{file} is of a vocabulary of {found.grams.num_classes} classes, the model of {len(task.classes)}:"
+                " export it again"
+            )
+    return task, content, found
 
 
 def read_manifest(directory: storage.AnyPath) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import hashlib
 
 import numpy as np
 
-from inference.recognizer import ARGUMENTS, SERVING, as_inputs, task_of
+from inference.recognizer import ARGUMENTS, SERVING, as_inputs, task_and_language
 from pipeline.common import directories, errors, storage
 from pipeline.common.errors import UserError
 
@@ -20,6 +20,7 @@ class Window:
 
     Attributes:
       task: what it recognizes.
+      language: of the labels, where it makes fewer errors; or None.
       frames: W.
 
     Raises:
@@ -30,7 +31,7 @@ class Window:
         from ai_edge_litert.interpreter import Interpreter  # only here: a command that lacks it can say so
 
         directory = storage.path(directory)
-        self.task = task_of(directory)
+        self.task, self.language = task_and_language(directory)
         content = read(directory)
         try:
             self._interpreter = Interpreter(model_content=content, num_threads=threads)

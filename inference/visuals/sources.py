@@ -204,7 +204,7 @@ def open_all(paths: Iterable[AnyPath], *, task: str | None, truth: dict[int, str
             budgets.append(path)
         elif kind == recognizer.KIND:
             models.append(path)
-            of.append((path, recognizer.task_of(path)))
+            of.append((path, recognizer.task_and_language(path)[0]))
         else:  # what nobody made, or another command: sample data, tracked videos
             folders.append(Folder.open(path, task, most))
             of.append((path, folders[-1].task))

@@ -15,9 +15,11 @@ const NOTHING = Object.freeze({settled: "", tentative: "", confidence: 0});
 
 export class Decoder {
   // task: {classes, filler (null of one class a clip), wrists: their numbers among the points}.
+  // language: of language.js, or null.
   // outputs: async (frames) => {values, rows}: logits, row after row, of an array of Float32Array(2 * points).
-  constructor(task, outputs, window) {
+  constructor(task, outputs, window, language = null) {
     this.task = task;
+    this.language = language;
     this.phrases = [];
     this.outputs = outputs;
     this.window = window;
@@ -62,11 +64,20 @@ export class Decoder {
 
   async end() {
     if (this.begun) {
-      const phrase = this.phrase(await this.decode());
+      const likeliest = this.language && !this.start;
+      const phrase = likeliest ? await this.likeliest() : this.phrase(await this.decode());
       if (phrase.text) this.phrases.push(phrase);
     }
     this.frames = this.unseen ? this.frames.slice(-Math.min(this.unseen, this.lead)) : [];
     this.reset();
+  }
+
+  async likeliest() {
+    const {values, rows} = await this.outputs(this.frames);
+    const {classes, log} = this.language.classes(values, rows);
+    const lone = classes.length === 1 && classes[0] === this.task.filler;
+    const text = lone ? "" : classes.map((each) => this.task.classes[each]).join("");
+    return claimed(text, text ? Math.exp(log / classes.length) : 0);
   }
 
   async decode() {
@@ -126,8 +137,7 @@ export class Decoder {
 
   phrase(letters) {
     const text = this.text(letters);
-    const confidence = text ? geometricMean(letters) : 0;
-    return {text, confidence, claimed: Boolean(text) && confidence >= FLOOR};
+    return claimed(text, text ? geometricMean(letters) : 0);
   }
 
   text(letters) {
@@ -185,6 +195,10 @@ export function widestGap(times, low, high) {
     }
   }
   return middle;
+}
+
+function claimed(text, confidence) {
+  return {text, confidence, claimed: Boolean(text) && confidence >= FLOOR};
 }
 
 function geometricMean(letters) {

@@ -4,6 +4,7 @@
 // would have none.
 
 import {Decoder} from "./decoder.js";
+import {Language} from "./language.js";
 
 const here = (path) => new URL(path, import.meta.url).href;
 let decoder = null;
@@ -24,18 +25,19 @@ self.onmessage = ({data}) => {
 async function open(info) {
   try {
     run = await load(info);
-    decoder = new Decoder(info, outputs, info.window);
+    decoder = new Decoder(info, outputs, info.window, info.language && (await language(info.language)));
     postMessage({ready: true});
   } catch (error) {
     postMessage({error: String(error?.message ?? error), at: "load"});
   }
 }
 
+async function language(info) {
+  return new Language(info, await described(info.file, info.sha256));
+}
+
 async function load(info) {
-  const content = new Uint8Array(await (await fetched(here(info.model))).arrayBuffer());
-  if (globalThis.crypto?.subtle && hex(await crypto.subtle.digest("SHA-256", content)) !== info.model_sha256) {
-    throw new Error(`${info.model} is not the model that model.json beside it describes`);
-  }
+  const content = new Uint8Array(await described(info.model, info.model_sha256));
   const litert = await import(here("lib/litert/index.js"));
   const said = []; // LiteRT says a lot; what it said last explains a failure
   self.Module = {locateFile: (file) => here(`lib/litert/${file}`), print: (x) => said.push(x), printErr: (x) => said.push(x)};
@@ -66,10 +68,15 @@ async function load(info) {
   };
 }
 
-async function fetched(address) {
-  const answer = await fetch(address);
-  if (!answer.ok) throw new Error(`${address}: ${answer.status} ${answer.statusText}`);
-  return answer;
+// The content of a file, if it is the one with this SHA-256.
+async function described(file, sha256) {
+  const answer = await fetch(here(file));
+  if (!answer.ok) throw new Error(`${here(file)}: ${answer.status} ${answer.statusText}`);
+  const content = await answer.arrayBuffer();
+  if (globalThis.crypto?.subtle && hex(await crypto.subtle.digest("SHA-256", content)) !== sha256) {
+    throw new Error(`${file} is not the one that model.json beside it describes`);
+  }
+  return content;
 }
 
 const hex = (bytes) => Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -39,6 +39,9 @@ def model_with_language(copy) -> pathlib.Path:
     digest = directories.sha256_of(copy / language.FILE_NAME)
     arguments = directories.read_json(copy / ARGUMENTS)
     directories.write_json(copy / ARGUMENTS, arguments | {"language_sha256": digest})
+    manifest = directories.read_json(copy / directories.MANIFEST)
+    manifest["files"] |= {name: directories.sha256_of(copy / name) for name in (ARGUMENTS, language.FILE_NAME)}
+    directories.write_json(copy / directories.MANIFEST, manifest)
     return copy
 
 

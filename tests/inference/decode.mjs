@@ -4,7 +4,9 @@ import {readFileSync} from "node:fs";
 
 const [folder] = process.argv.slice(2);
 const {Decoder} = await import(`${folder}/decoder.js`);
-const {task, window, width, clips} = JSON.parse(readFileSync(0, "utf8"));
+const {Language} = await import(`${folder}/language.js`);
+const {task, window, width, clips, language} = JSON.parse(readFileSync(0, "utf8"));
+const spelling = language && new Language(language, Uint8Array.from(Buffer.from(language.content, "base64")).buffer);
 
 // The network of the test: the first numbers of a frame are its logits; of one class a clip, their mean.
 async function outputs(frames) {
@@ -20,7 +22,7 @@ async function outputs(frames) {
 
 const said = [];
 for (const clip of clips) {
-  const decoder = new Decoder(task, outputs, window);
+  const decoder = new Decoder(task, outputs, window, spelling);
   const steps = [];
   for (const frame of clip) {
     await decoder.push(Float32Array.from(frame, (value) => value ?? NaN));

@@ -1,5 +1,6 @@
 """The live decoder, with a network that a frame tells what to say; and that of the page, under node."""
 
+import base64
 import itertools
 import json
 import pathlib
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 
 from inference import decoder as live
+from inference import page
 from inference.decoder import Decoder
+from inference.language import Language, NGrams
 from inference.recognizer import Recognizer
 from inference.window import Window
 from pipeline.tasks.fingerspelling import CHARACTER_TO_INDEX, Fingerspelling
@@ -18,6 +21,8 @@ from pipeline.tasks.isolated_signs import IsolatedSigns
 
 TASK, SIGNS = Fingerspelling(), IsolatedSigns(("no", "tea", "yes"))
 BLANK, WIDTH = 59, 60
+GRAMS = NGrams.of([TASK.encode(each) for each in ("hello", "abc xyz", "cab by")], BLANK, 5)
+LANGUAGE = Language(GRAMS, weight=0.5, bonus=0.8)
 WEB = pathlib.Path(live.__file__).with_name("web")
 WINDOW = 512
 
@@ -193,6 +198,32 @@ def test_signs_have_their_probability():
     assert [(each.text, each.claimed) for each in made.phrases] == [("tea", True)]
 
 
+def test_with_a_language_model_the_end_of_a_phrase_is_the_likeliest_label():
+    """Of two letters that look alike; while one spells, the network alone is shown."""
+    o = CHARACTER_TO_INDEX["o"]
+    alike = frame("0", sure=2.0)
+    alike[o // 2, o % 2] = 1.7
+    frames = [*spelled("hell"), *[alike] * 3, *[frame()] * 40]
+    made = Decoder(TASK, logits, WINDOW, LANGUAGE)
+    for each in frames:
+        made.push(each)
+    assert made.shown.text == "hell0"
+    made.finish()
+    assert [each.text for each in made.phrases] == ["hello"]
+    outputs = logits(np.stack(frames)).astype(np.float64)
+    classes, log = LANGUAGE.classes(outputs)
+    assert made.phrases[0].confidence == pytest.approx(np.exp(log / len(classes)))
+    alone = fed(frames)
+    alone.finish()
+    assert [each.text for each in alone.phrases] == ["hell0"]
+    # What is longer than the window is read as the network alone says.
+    longer = Decoder(TASK, logits, 20, LANGUAGE)
+    for each in frames:
+        longer.push(each)
+    longer.finish()
+    assert [each.text for each in longer.phrases] == ["hell0"]
+
+
 def test_whole_clips_read_as_the_recognizer_reads_them(toy_model, noise):
     """Frame by frame, after the last one; of clips that fit the window, with a hand in the first and the last frame."""
     recognizer, window = Recognizer(toy_model), Window(toy_model)
@@ -229,22 +260,31 @@ def cases(task, seed: int) -> list[np.ndarray]:
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="NOT CHECKED: the page's decoder, as there is no node")
-@pytest.mark.parametrize(("task", "outputs", "width"), [(TASK, logits, WIDTH), (SIGNS, mean, 3)])
+@pytest.mark.parametrize(
+    ("task", "outputs", "width", "language"),
+    [(TASK, logits, WIDTH, None), (TASK, logits, WIDTH, LANGUAGE), (SIGNS, mean, 3, None)],
+    ids=["fingerspelling", "with a language model", "signs"],
+)
 @pytest.mark.parametrize("window", [48, 512])
-def test_the_pages_decoder_does_the_same(task, outputs, width, window):
+def test_the_pages_decoder_does_the_same(task, outputs, width, language, window, tmp_path):
     clips = cases(task, window)
     given = {
         "task": {"classes": task.classes, "filler": task.contract.filler, "wrists": task.points.wrists},
         "window": window,
         "width": width,
         "clips": [[[None if np.isnan(v) else float(v) for v in f.ravel()] for f in clip] for clip in clips],
+        "language": None,
     }
+    if language:
+        file = tmp_path / "language.bin"
+        given["language"] = page.write_language(language, file)
+        given["language"]["content"] = base64.b64encode(file.read_bytes()).decode()
     script = pathlib.Path(__file__).with_name("decode.mjs")
     words = ["node", script, WEB]
     done = subprocess.run(words, input=json.dumps(given), capture_output=True, text=True, check=True)
     steps = 0
     for clip, said in zip(clips, json.loads(done.stdout), strict=True):
-        made = Decoder(task, outputs, window)
+        made = Decoder(task, outputs, window, language)
         for each, step in zip(clip, said["steps"], strict=True):
             made.push(each)
             shown = made.shown

@@ -18,6 +18,30 @@ def test_what_it_tells(toy_model, toy_dataset, command, capsys):
     assert lines["score live"] == lines["score of whole clips"]
 
 
+@pytest.mark.parametrize("greedy", [False, True])
+def test_by_the_network_alone(toy_model, toy_dataset, command, monkeypatch, capsys, greedy):
+    """The language model, where there is one, is of both or of neither."""
+    heard = []
+
+    class Lingual:
+        def classes(self, outputs):
+            heard.append(len(outputs))
+            return [0, 1], -1.0
+
+    for each in (live.Window, live.Recognizer):
+        init = each.__init__
+
+        def made(self, *given, init=init, **more):
+            init(self, *given, **more)
+            self.language = Lingual()
+
+        monkeypatch.setattr(each, "__init__", made)
+    words = ["--model", toy_model, "--dataset", toy_dataset, "--clips", 3, *["--greedy"] * greedy]
+    command(live, *words)
+    assert len(heard) == (0 if greedy else 6)
+    assert "3 of 3 (100.0%)" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("clips", "fed"), [(5, "5 of 5"), (100, "12 of 12")])
 def test_only_some_clips(toy_model, toy_dataset, command, capsys, clips, fed):
     command(live, "--model", toy_model, "--dataset", toy_dataset, "--clips", clips)

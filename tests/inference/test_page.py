@@ -180,6 +180,33 @@ def test_the_page_reads_what_the_recognizer_reads(address, toy_model, noise):
     assert found["frames"] == sum(map(len, clips))  # none dropped
 
 
+@pytest.mark.parametrize("greedy", [False, True])
+def test_its_language_model(folder, model_with_language, command, tmp_path, greedy):
+    """Goes along, if there is one and it is wanted."""
+    del folder  # made before: the libraries are there
+    made = tmp_path / "page"
+    command(page, "--model", model_with_language, "--output", made, *["--greedy"] * greedy)
+    description = json.loads((made / "model.json").read_text())
+    assert (made / page.LANGUAGE).exists() == ("language" in description) == (not greedy)
+    assert (page.LANGUAGE in directories.read_manifest(made, page.KIND)["files"]) == (not greedy)
+
+
+@browser.needed
+def test_with_a_language_model_it_reads_what_the_recognizer_reads(
+    folder, model_with_language, command, tmp_path, noise
+):
+    del folder
+    command(page, "--model", model_with_language, "--output", tmp_path / "page")
+    recognizer = Recognizer(model_with_language)
+    clips = [noise(3 + seed % 20, seed) for seed in range(20)]
+    expected = [recognizer.recognize(clip).label for clip in clips]
+    assert expected != [recognizer.recognize(clip, greedy=True).label for clip in clips]
+    with served(tmp_path / "page") as address, browser.opened() as opened:
+        opened.route("**/recorded.json", lambda route: route.fulfill(body=clips_of(clips)))
+        opened.goto(f"{address}?landmarks=none")
+        assert opened.evaluate(READ)["texts"] == expected
+
+
 DENIED = "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', '{}'));"
 # What is wrong, from the first moment on; what the page then says, before its camera is started or after.
 WRONG = {
@@ -252,7 +279,7 @@ SPOILED = [
     ("model.json", lambda text: text.replace('"page": 1', '"page": 7'), "of another program or version"),
     ("model.json", lambda text: text.replace('"right_hand_3"', '"ankle_3"'), "reads ankle_3, which no camera shows"),
     ("model.json", lambda text: text[:50], "model.json is not there, or is none"),
-    ("fixed.tflite", lambda text: text[:-9], "fixed.tflite is not the model that model.json"),
+    ("fixed.tflite", lambda text: text[:-9], "fixed.tflite is not the one that model.json"),
 ]
 
 

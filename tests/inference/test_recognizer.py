@@ -281,3 +281,14 @@ def test_a_language_model_that_is_not_the_exports(model_with_language, damage):
         file.write_bytes(content[:-1] if damage == "cut" else content[:40] + b"\0" + content[41:])
     with pytest.raises(UserError, match=r"language\.npz.*export it again"):
         Recognizer(model_with_language)
+
+
+def test_a_language_model_of_another_vocabulary(model_with_language):
+    file = model_with_language / language.FILE_NAME
+    language.Language(language.NGrams.of([[0, 1]], 26, 5), 0.5, 1.0).write(file)
+    arguments = directories.read_json(model_with_language / ARGUMENTS)
+    digest = directories.sha256_of(file)
+    directories.write_json(model_with_language / ARGUMENTS, arguments | {"language_sha256": digest})
+    said = r"language\.npz is of a vocabulary of 26 classes, the model of 59: export it again$"
+    with pytest.raises(UserError, match=said):
+        Recognizer(model_with_language)
