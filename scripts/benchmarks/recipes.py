@@ -22,7 +22,6 @@ continues.
 import argparse
 import dataclasses
 import json
-import resource
 import tomllib
 from collections.abc import Sequence
 from typing import Any
@@ -39,13 +38,13 @@ from pipeline.common.storage import AnyPath
 from pipeline.dataset.split_options import signers
 from pipeline.dataset.splits import TEST
 from pipeline.report import read_rows
-from pipeline.scores import analysis, display
+from pipeline.scores import display
 from pipeline.scores.score_table import Row
 from pipeline.scores.truth import read_truth
-from scripts.benchmarks.signers import stage
+from scripts.benchmarks import trials
+from scripts.benchmarks.trials import Trial, stage
 from training import config
 
-REPLICATES = 2_000
 REPORT = "report.json"
 
 
@@ -141,7 +140,7 @@ class Result:
 
     @property
     def score(self) -> float:
-        return 1 - self.errors.mean(axis=0).sum() / self.units.sum()
+        return trials.score(self.units, self.errors)
 
     def as_json(self, first: "Result") -> dict[str, Any]:
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)[:-2]}
@@ -151,18 +150,8 @@ class Result:
 
 
 def interval(result: Result, first: Result | None = None) -> list[float]:
-    """Of the score; or, of two, of by how much it is higher on the same clips. Seeds and clips are resampled."""
-    random = np.random.default_rng(analysis.SEED)
-    clips = len(result.units)
-    counts_RxN = random.multinomial(clips, np.full(clips, 1 / clips), REPLICATES)
-
-    def errors_of(each: Result) -> np.ndarray:
-        seeds = len(each.errors)
-        shares_RxS = random.multinomial(seeds, np.full(seeds, 1 / seeds), REPLICATES) / seeds
-        return (shares_RxS @ each.errors * counts_RxN).sum(axis=1)
-
-    fewer_R = (errors_of(first) if first else counts_RxN @ result.units) - errors_of(result)
-    return analysis.interval(fewer_R / (counts_RxN @ result.units))
+    """Of the score; or, of two, of by how much it is higher on the same clips."""
+    return trials.interval(result.units, result.errors, first.errors if first else None)
 
 
 def _write(file: AnyPath, results: Sequence[Result]) -> None:
@@ -194,7 +183,8 @@ def _try(
       datasets: by the training signer who is held out, and scored; by None, without any, to score the test signers.
     """
     first = next(iter(datasets))
-    epochs = _epochs(name, changes, args, datasets[first])
+    tried = {signer: Trial(args.preset, changes, dataset) for signer, dataset in datasets.items()}
+    epochs = tried[first].epochs(args.minutes, args.output / "trials" / name)
     rows: list[dict[int, Row]] = []
     minutes = []
     for seed in range(args.seeds):
@@ -202,7 +192,7 @@ def _try(
         for signer, dataset in datasets.items():
             console.rule(f"{name}, seed {seed}" + (f", without signer {signer}" if signer is not None else ""))
             place = args.output / "runs" / f"{name}-{'all' if signer is None else signer}-seed-{seed}"
-            minutes.append(_train(place, changes, args, dataset, epochs=epochs, seed=seed) / 60)
+            minutes.append(tried[signer].train(place, epochs=epochs, seed=seed) / 60)
             scores = place.with_name(place.name + "-scores")
             stage("training.score", "--run", as_word(place), "--dataset", as_word(dataset), output=scores)
             _, found = read_rows(scores, TEST, left_out=spoiled)
@@ -237,48 +227,6 @@ def _filtered(args: argparse.Namespace, held_out: int | None) -> AnyPath:
     stage("training.score", "--run", as_word(base), "--dataset", as_word(dataset), output=scores)
     stage("pipeline.filter", "--dataset", as_word(dataset), "--scores", as_word(scores), output=filtered)
     return filtered
-
-
-def _epochs(name: str, changes: list[str], args: argparse.Namespace, dataset: AnyPath) -> int:
-    """As many as fit into the processor time, by those of the first dataset."""
-    place = args.output / "trials"
-    one, two = (_train(place / f"{name}-{n}", changes, args, dataset, epochs=n, seed=0, warmup=0.0) for n in (1, 2))
-    each = max(two - one, 1e-3)
-    return max(1, round((60 * args.minutes - (one - each)) / each))
-
-
-def _train(
-    place: AnyPath,
-    changes: list[str],
-    args: argparse.Namespace,
-    dataset: AnyPath,
-    *,
-    epochs: int,
-    seed: int,
-    warmup: float | None = None,
-) -> float:
-    """Seconds of processor time that the training took; those of an interrupted one are added up."""
-    record = place.with_name(place.name + "-seconds.json")
-    seconds = json.loads(record.read_text(encoding="utf-8"))["seconds"] if record.is_file() else 0.0
-    was_complete = (place / directories.MANIFEST).is_file()
-    changes = [*changes, f"optimizer.epochs={epochs}", "optimizer.fewest_steps=0", f"seed={seed}"]
-    changes += [f"optimizer.warmup_epochs={warmup}"] if warmup is not None else []
-    words = [word for change in changes for word in ("--set", change)]
-    before = _processor_seconds()
-    place.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        stage("training.train", "--dataset", as_word(dataset), "--preset", args.preset, *words, output=place)
-    finally:
-        if not was_complete:
-            seconds += _processor_seconds() - before
-            directories.write_json(record, {"seconds": seconds})
-    return seconds
-
-
-def _processor_seconds() -> float:
-    """Of all processes that this one has waited for."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":

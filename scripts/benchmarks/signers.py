@@ -15,13 +15,12 @@ from pipeline.beam import conversion
 from pipeline.common import directories, errors
 from pipeline.common.arguments import Parser, as_word, path, positive
 from pipeline.common.errors import UserError
-from pipeline.common.processes import call, check_status, module
 from pipeline.common.progress import console
-from pipeline.common.storage import AnyPath
 from pipeline.dataset.splits import TEST
 from pipeline.report import read_rows
 from pipeline.scores import analysis, display
 from pipeline.scores.score_table import Row
+from scripts.benchmarks.trials import stage
 from training import config
 
 
@@ -71,11 +70,6 @@ def main() -> None:
     report = analysis.report(rows.values(), task)
     directories.write_json(args.output / "report.json", {"models": reports, **report})
     display.show(report, display.screen(), title=f"test clips of all {len(groups)} groups")
-
-
-def stage(name: str, *words: str, output: AnyPath) -> None:
-    """Runs a command as one would by hand; what is finished says so."""
-    check_status(call(module(name, *words, "--output", as_word(output))))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ import pytest
 from pipeline.common.errors import UserError
 from pipeline.dataset.dataset import Dataset
 from scripts.benchmarks import recipes as benchmark
+from scripts.benchmarks import trials
+from scripts.benchmarks.trials import Trial
 from training.runs import Run
 
 RECIPES = """
@@ -74,11 +76,10 @@ def test_intervals_are_of_seeds_and_clips():
 
 def test_epochs_fill_the_time(tmp_path, monkeypatch):
     """Of 100 seconds to start and 20 an epoch, five epochs fit into 200 seconds."""
-    monkeypatch.setattr(benchmark, "_train", lambda *_, epochs, **__: 100 + 20 * epochs)
-    args = argparse.Namespace(output=tmp_path, minutes=200 / 60)
-    assert benchmark._epochs("any", [], args, None) == 5
-    args.minutes = 1.0
-    assert benchmark._epochs("any", [], args, None) == 1
+    monkeypatch.setattr(Trial, "train", lambda *_, epochs, **__: 100 + 20 * epochs)
+    trial = Trial("small", [], tmp_path)
+    assert trial.epochs(200 / 60, tmp_path / "any") == 5
+    assert trial.epochs(1.0, tmp_path / "any") == 1
 
 
 @pytest.mark.long
@@ -94,8 +95,9 @@ def test_a_signer_held_out_is_never_trained_on(
             words += tuple(toy_settings[2:]) if output.name == "base" else ()
             command(importlib.import_module(name), *words, "--output", output)
 
-    monkeypatch.setattr(benchmark, "stage", stage)
-    monkeypatch.setattr(benchmark, "_epochs", lambda *_: 1)
+    for each in (benchmark, trials):
+        monkeypatch.setattr(each, "stage", stage)
+    monkeypatch.setattr(Trial, "epochs", lambda *_: 1)
     changes = [change.split("=") for change in toy_settings[3::2] if not change.startswith("optimizer.epochs")]
     own = "".join(f'"{name}" = {value}\n' for name, value in changes)
     file, output = tmp_path / "recipes.toml", tmp_path / "out"
