@@ -7,7 +7,7 @@ import hashlib
 import json
 import pathlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -49,45 +49,45 @@ def read(data: AnyPath, task: Recordings) -> tuple[Metadata, Recordings, list[st
     described = task.tables
     files = files_of(data, described)
     remarks: list[str] = []
-    clips = list(_CLIPS[described.kind](data, described, files))
+    clips = _CLIPS[described.kind](data, described, files)
     if described.labels:
-        clips = _join(data, described, clips, remarks)
-    clips = [clip for clip in clips if _value(clip, described.label, data) not in described.ignored]
-    if not clips:
-        what = "no window is as long and as pure as described" if described.kind == "streams" else "no clip has a label"
-        raise UserError(f"{data}: in {len(files)} files {what}: correct the description")
-    blank = [clip.name for clip in clips if not _value(clip, described.label, data).strip()]
-    if blank:
-        remarks.append(f"clips with an empty label, which are left out: {_some(blank)}")
-        clips = [clip for clip in clips if _value(clip, described.label, data).strip()]
-    labels = [_value(clip, described.label, data) for clip in clips]
-    counts = collections.Counter(labels)
-    if rare := [label for label, count in counts.items() if count == 1]:
-        raise UserError(f"{data}: the class {rare[0]!r} has one clip: record more of it, or ignore it (description)")
-    if len(counts) < 2:
-        raise UserError(f"{data}: all clips are of one class, {', '.join(counts) or 'none'}: expected two at least")
-    whose = [_value(clip, described.group, data) if described.group else clip.name for clip in clips]
-    if nobody := [clip.name for clip, who in zip(clips, whose, strict=True) if not who.strip()]:
-        raise UserError(
-            f"{data}: clips without a {described.group}, who may be of anyone: {_some(nobody)}; leave them out"
-        )
-    signers, groups = _numbered(whose) if described.group else (None, ())
-    if groups:
-        remarks.append(f"groups are numbered: {', '.join(f'{i} is {name}' for i, name in enumerate(groups))}")
+        clips = iter(_join(data, described, list(clips), remarks))
     tested = _condition(described.test, data) if described.test else None
     number_of = {path: number for number, path in enumerate(files)}
     entries: dict[int, Entry] = {}
-    split_of_group: dict[str, bool] = {}
-    for index, (clip, label) in enumerate(zip(clips, labels, strict=True)):
+    whose: list[str] = []
+    blank: list[str] = []
+    nobody: list[str] = []
+    for clip in clips:
+        label = _value(clip, described.label, data)
+        if label in described.ignored:
+            continue
+        if not label.strip():
+            blank.append(clip.name)
+            continue
+        who = _value(clip, described.group, data) if described.group else ""
+        if described.group and not who.strip():
+            nobody.append(clip.name)
         clip_id = described.clip_id(number_of[clip.path], clip.place)
-        signer = signers[index] if signers else clip_id
-        tests = tested is not None and tested(clip)
-        if described.group and split_of_group.setdefault(whose[index], tests) != tests:
-            raise UserError(
-                f"{data}: {described.group} {whose[index]} has clips that meet the condition {described.test!r} and"
-                " others: a group is in one split; correct the description"
-            )
-        entries[clip_id] = Entry(clip.path, clip_id, signer, label, clip.name, TEST if tests else "")
+        split = TEST if tested and tested(clip) else ""
+        entries[clip_id] = Entry(clip.path, clip_id, clip_id, label, clip.name, split)
+        whose.append(who)
+    if blank:
+        remarks.append(f"clips with an empty label, which are left out: {_some(blank)}")
+    counts = collections.Counter(entry.label for entry in entries.values())
+    _check(data, described, len(files), counts, blank)
+    if nobody:
+        raise UserError(
+            f"{data}: clips without a {described.group}, who may be of anyone: {_some(nobody)}; leave them out"
+        )
+    groups: tuple[str, ...] = ()
+    if described.group:
+        _check_groups(data, described, zip(whose, entries.values(), strict=True))
+        number_of_group, groups = _numbered(whose)
+        for (clip_id, entry), who in zip(entries.items(), whose, strict=True):
+            entries[clip_id] = dataclasses.replace(entry, signer=number_of_group[who])
+    if groups:
+        remarks.append(f"groups are numbered: {', '.join(f'{i} is {name}' for i, name in enumerate(groups))}")
     if tested and not any(entry.split for entry in entries.values()):
         raise UserError(f"{data}: no clip meets the condition {described.test!r} for the test: correct the description")
     content = hashlib.sha256()
@@ -95,6 +95,28 @@ def read(data: AnyPath, task: Recordings) -> tuple[Metadata, Recordings, list[st
         content.update(json.dumps(dataclasses.astuple(entry)).encode())
     task = dataclasses.replace(task, labels=tuple(sorted(counts, key=_order)), groups=groups)
     return Metadata({LIST: content.hexdigest()}, entries), task, remarks
+
+
+def _check(data: AnyPath, described: Tables, files: int, counts: Mapping[str, int], blank: Sequence[str]) -> None:
+    """Raises `UserError` where there are too few clips to learn from: `counts` of each class."""
+    if not counts and not blank:
+        what = "no window is as long and as pure as described" if described.kind == "streams" else "no clip has a label"
+        raise UserError(f"{data}: in {files} files {what}: correct the description")
+    if rare := [label for label, count in counts.items() if count == 1]:
+        raise UserError(f"{data}: the class {rare[0]!r} has one clip: record more of it, or ignore it (description)")
+    if len(counts) < 2:
+        raise UserError(f"{data}: all clips are of one class, {', '.join(counts) or 'none'}: expected two at least")
+
+
+def _check_groups(data: AnyPath, described: Tables, entries: Iterable[tuple[str, Entry]]) -> None:
+    """Raises `UserError` for a group on both sides of the condition for the test."""
+    split_of: dict[str, str] = {}
+    for who, entry in entries:
+        if split_of.setdefault(who, entry.split) != entry.split:
+            raise UserError(
+                f"{data}: {described.group} {who} has clips that meet the condition {described.test!r} and others: a"
+                " group is in one split; correct the description"
+            )
 
 
 def files_of(data: AnyPath, described: Tables) -> list[str]:
@@ -160,15 +182,17 @@ def _of_streams(data: AnyPath, described: Tables, files: Sequence[str]) -> Itera
                 several = f"{described.label} has more than {MOST_CLASSES:,} values"
                 raise UserError(f"{data / path}: {several}: is it a column of classes?")
             parts.append(np.array(codes, np.int16))
+        codes_T = np.concatenate(parts)
+        del parts
         names = sorted(code_of)
-        codes_T = np.array([names.index(name) for name in code_of], np.int16)[np.concatenate(parts)]
+        sorted_codes = np.array([code_of[name] for name in names], np.int16)
         columns = [{described.label: name} for name in names]  # windows of a class share one: there may be a million
         firsts = np.arange(0, len(codes_T) - described.window + 1, described.stride)
         for start in range(0, len(firsts), _WINDOWS):
             some = firsts[start : start + _WINDOWS]
             rows = codes_T[some[0] : some[-1] + described.window]
             sums = np.zeros((len(rows) + 1, len(names)), np.int32)
-            np.cumsum(rows[:, None] == np.arange(len(names)), axis=0, out=sums[1:])
+            np.cumsum(rows[:, None] == sorted_codes, axis=0, out=sums[1:])
             counts = sums[some - some[0] + described.window] - sums[some - some[0]]
             best = counts.argmax(axis=1)
             pure = counts[np.arange(len(some)), best] >= described.purity * described.window
@@ -274,16 +298,14 @@ def _value(clip: _Clip, column: str, data: AnyPath) -> str:
         ) from None
 
 
-def _numbered(values: Sequence[str]) -> tuple[list[int], tuple[str, ...]]:
+def _numbered(values: Iterable[str]) -> tuple[dict[str, int], tuple[str, ...]]:
     """A number for each: the one that it is or ends with; otherwise, by their order, and then with their names."""
     names = sorted(set(values), key=_order)
     ends = [re.search(r"[0-9]{1,9}$", name) for name in names]
     numbers = [int(end[0]) for end in ends if end]
     if len(set(numbers)) == len(names):
-        number_of = dict(zip(names, numbers, strict=True))
-        return [number_of[value] for value in values], ()
-    number_of = {name: number for number, name in enumerate(names)}
-    return [number_of[value] for value in values], tuple(names)
+        return dict(zip(names, numbers, strict=True)), ()
+    return {name: number for number, name in enumerate(names)}, tuple(names)
 
 
 def _order(text: str) -> tuple[list[tuple[int, int, str]], str]:

@@ -201,7 +201,8 @@ class ShardReport:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         files = [RecordFile(**file) for file in data["files"]]
-        columns = [data["clips"][name] for name in _CLIP_COLUMNS]
+        once: dict[Any, Any] = {}  # splits and labels of which there are many clips are one text in memory
+        columns = ([once.setdefault(value, value) for value in data["clips"][name]] for name in _CLIP_COLUMNS)
         clips = [ClipInfo(*values) for values in zip(*columns, strict=True)]
         own = {"symptoms": Symptoms(**data.get("symptoms", {})), "moments": Moments.from_json(data["moments"])}
         return cls(**data | {"files": files, "clips": clips} | own)

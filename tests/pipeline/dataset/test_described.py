@@ -344,8 +344,8 @@ def test_groups_are_numbered_alike_every_time():
     for values in (["p1", "p01", "p001", "x"], ["x", "p001", "p01", "p1"]):
         numbers, names = listing._numbered(values)
         assert names == ("p001", "p01", "p1", "x")
-        assert [names[number] for number in numbers] == values
-    assert listing._numbered(["subject_10", "subject_9", "subject_10"]) == ([10, 9, 10], ())
+        assert all(names[numbers[value]] == value for value in values)
+    assert listing._numbered(["subject_10", "subject_9", "subject_10"]) == ({"subject_10": 10, "subject_9": 9}, ())
 
 
 @pytest.mark.parametrize("pattern", ["/tmp/*.csv", "**a", "../*.csv"])

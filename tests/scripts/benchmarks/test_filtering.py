@@ -41,7 +41,7 @@ def test_shares_that_are_none(shares, toy_data, command, tmp_path):
 
 
 def test_who_is_nobody(toy_data, command, tmp_path):
-    with pytest.raises(UserError, match="--test-signers 99: .* has no clip of that signer"):
+    with pytest.raises(UserError, match=r"--test-signers 99: .* has no clip of that signer"):
         command(benchmark, "--data", toy_data, "--output", tmp_path, "--test-signers", 99)
     with pytest.raises(UserError, match="name a folder on this machine"):
         command(benchmark, "--data", toy_data, "--output", "gs://bucket/out", "--test-signers", 3)
