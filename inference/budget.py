@@ -87,11 +87,12 @@ def budget(arguments: argparse.Namespace) -> None:
                 f"{arguments.dataset} has no validation clips: convert with --validation-signers, or name a"
                 " larger dataset"
             )
+        corpus = Corpus.of_clips(clips, trained.task)
         model = None
         wanted = [(frames, weights) for frames in budgets for weights in arguments.weights]
         for frames, weights in wanted[len(found) :]:
             model = model or conversion.load(trained)
-            found.append(measure(model, frames, weights, clips, threads=arguments.threads))
+            found.append(measure(model, frames, weights, clips, corpus, threads=arguments.threads))
             directories.write_json(
                 output / MEASUREMENTS, {"measurements": [dataclasses.asdict(each) for each in found]}
             )
@@ -111,8 +112,12 @@ def budget(arguments: argparse.Namespace) -> None:
         print(f"none keeps to {limits}; closest: {chosen} ({needs}): {advice}")
 
 
-def measure(model, max_frames: int, weights: str, clips: list[Clip], *, threads: int) -> Measurement:
-    """Exports a `training.network.model.Model`, recognizes the clips, and times some of every length."""
+def measure(model, max_frames: int, weights: str, clips: list[Clip], corpus: Corpus, *, threads: int) -> Measurement:
+    """Exports a `training.network.model.Model`, recognizes the clips, and times some of every length.
+
+    Args:
+      corpus: of the same clips.
+    """
     from training.predict import fits  # only now: it needs Keras
 
     with temporary_folder() as directory:
@@ -125,8 +130,8 @@ def measure(model, max_frames: int, weights: str, clips: list[Clip], *, threads:
         milliseconds = latency.milliseconds(recognizer.recognize, [clips[i].landmarks for i in timed])
         score = recognizer.task.score([each.label for each in clips], predictions)
         size = (directory / MODEL).stat().st_size / 1e6
-        too_short = int((~fits(model, Corpus.of_clips(clips, recognizer.task), max_frames=max_frames)).sum())
-        return Measurement(max_frames, weights, score, latency.summary(milliseconds), size, too_short)
+        too_few_frames = int((~fits(model, corpus, max_frames=max_frames)).sum())
+        return Measurement(max_frames, weights, score, latency.summary(milliseconds), size, too_few_frames)
 
 
 def choose(found: list[Measurement], limits: Limits) -> tuple[Measurement, bool]:
@@ -144,13 +149,13 @@ def choose(found: list[Measurement], limits: Limits) -> tuple[Measurement, bool]
 
 
 def show(found: list[Measurement], chosen: Measurement | None) -> None:
-    columns = ("frames", "weights", "score", "change", "too short", *latency.STATISTICS, "MB", "")
+    columns = ("frames", "weights", "score", "change", "too few", *latency.STATISTICS, "MB", "")
     table = Table(*columns, title="Frame budget: milliseconds a clip, and score on validation", title_justify="left")
     reference = max(found, key=lambda each: (each.max_frames, each.weights == "float32"))
     for each in found:
         times = (f"{each.latency_ms[name]:.1f}" for name in latency.STATISTICS)
         change = f"{each.score - reference.score:+.4f}"
-        row = (str(each.max_frames), each.weights, f"{each.score:.4f}", change, f"{each.too_short:,}", *times)
+        row = (str(each.max_frames), each.weights, f"{each.score:.4f}", change, f"{each.too_few_frames:,}", *times)
         table.add_row(*row, f"{each.size_mb:.1f}", "best" if each == chosen else "")
     display.screen().print(table)
 

@@ -79,8 +79,9 @@ class Decoder:
     is longer than the window is decoded piece by piece: of a full window the letters before a seam, the widest gap
     between two of them in its second quarter, are kept, and the window goes on shortly before the seam.
 
-    With a language model the text of a phrase that ends within its first window is the likeliest label, as a recognizer
-    says it; pauses between words are then for that to know.
+    With a language model the text of a phrase that ends within its first window, frames without a hand before and after
+    it included, is the likeliest label, as a recognizer says it; pauses between words are then for that to know. Its
+    confidence, by which it is claimed, is still that of the network's own letters.
 
     Args:
       outputs: of the network for (T, P, D) landmarks, T from 1 to `window`: (U, V), logits of classes and blank, or
@@ -143,26 +144,25 @@ class Decoder:
 
     def _end(self) -> None:
         if self._begun:
-            likeliest = self._language and not self._start
-            phrase = self._likeliest() if likeliest else self._phrase(self._decode())
+            outputs_UxV = self._logits()
+            phrase = self._phrase(self._letters(outputs_UxV))
+            if self._language is not None and not self._start:
+                classes, _ = self._language.classes(outputs_UxV)
+                phrase = Phrase(self.task.prediction(classes), phrase.confidence)
             if phrase.text:
                 self.phrases.append(phrase)
         self._frames = self._frames[-min(self._unseen, self._lead) :] if self._unseen else []
         self._reset()
 
-    def _likeliest(self) -> Phrase:
-        assert self._language is not None
-        classes, log = self._language.classes(self._logits())
-        text = self.task.prediction(classes)
-        return Phrase(text, float(np.exp(log / len(classes))) if text else 0.0)
-
     def _logits(self) -> np.ndarray:
+        self._waiting = 0
         return self._outputs(np.stack(self._frames)).astype(np.float64)
 
     def _decode(self) -> list[Letter]:
+        return self._letters(self._logits())
+
+    def _letters(self, outputs_UxV: np.ndarray) -> list[Letter]:
         """The letters of the phrase so far, or the one class as a letter."""
-        self._waiting = 0
-        outputs_UxV = self._logits()
         probabilities_UxV = softmax(outputs_UxV)
         if self._one_class:
             best = int(np.argmax(outputs_UxV[0]))

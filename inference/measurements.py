@@ -16,7 +16,7 @@ class Measurement:
 
     Attributes:
       size_mb: millions of bytes.
-      too_short: clips of which the encoder gives fewer frames than their label takes: they cannot be read.
+      too_few_frames: clips of which the encoder gives fewer than their label takes: they cannot be read.
       latency_ms: statistics by name, see `latency.STATISTICS`.
     """
 
@@ -25,7 +25,7 @@ class Measurement:
     score: float
     latency_ms: dict[str, float]
     size_mb: float
-    too_short: int
+    too_few_frames: int
 
     def __str__(self) -> str:
         return f"--max-frames {self.max_frames} --weights {self.weights}"

@@ -254,6 +254,7 @@ def prove(
     answers = {each.name: each for each in compare(model, recognizer, landmarks, settings, window)}
     verdicts += check_answers(list(answers.values()), cases, weights)
     labels = [each.label for each in clips[:scored]]
+    corpus = Corpus.of_clips(clips[:scored], task)
     expected, exported = ([getattr(answers[name], which) for name in named][:scored] for which in ("trained", "answer"))
     score = score_change(task, labels, expected, exported)
     verdicts.append(
@@ -267,12 +268,12 @@ def prove(
     trimming = None
     trained_frames = trained.config.data.max_frames
     if settings.max_frames != trained_frames:
-        untrimmed = predict(model, Corpus.of_clips(clips[:scored], task), max_frames=trained_frames)
+        untrimmed = predict(model, corpus, max_frames=trained_frames)
         trimming = score_change(task, labels, untrimmed, expected)
         title = f"score of {settings.max_frames} frames"
         verdicts.append(Verdict(title, shown_change(trimming), f"trained with {trained_frames}", None))
-    if too_short := int((~fits(model, Corpus.of_clips(clips[:scored], task), max_frames=settings.max_frames)).sum()):
-        said = f"{too_short:,} of {scored:,} clips with fewer frames of the encoder than their label takes"
+    if too_few_frames := int((~fits(model, corpus, max_frames=settings.max_frames)).sum()):
+        said = f"{too_few_frames:,} of {scored:,} clips with fewer frames of the encoder than their label takes"
         verdicts.append(Verdict("frames for labels", said, "they cannot be read", None))
     timed = latency.spread([each.num_frames for each in clips], TIMED_CLIPS)
     times = latency.summary(latency.milliseconds(recognizer.recognize, [clips[i].landmarks for i in timed]))
@@ -289,7 +290,7 @@ def prove(
         "equal_predictions": sum(each.answer == each.trained for each in answers.values()) / len(answers),
         "score": score,
         "trimming": trimming,
-        "clips_too_short_for_label": too_short,
+        "too_few_frames": too_few_frames,
         "latency_milliseconds": times,
     }
 

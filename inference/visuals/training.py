@@ -55,7 +55,7 @@ def _budget(found: Sequence[Measurement]) -> list[str | Table | Chart]:
             str(each.max_frames),
             each.weights,
             f"{each.score:.4f}",
-            f"{each.too_short:,}",
+            f"{each.too_few_frames:,}",
             *(f"{each.latency_ms[name]:.1f}" for name in statistics),
             f"{each.size_mb:.1f}",
         ]
@@ -69,7 +69,6 @@ def _budget(found: Sequence[Measurement]) -> list[str | Table | Chart]:
     return [
         charts.lines("Score by latency, a point for each frame budget", series, across="mean milliseconds", up="score"),
         Table(
-            ["frames", "weights", "score on validation", "too short", *(f"ms, {name}" for name in statistics), "MB"],
-            rows,
+            ["frames", "weights", "score on validation", "too few", *(f"ms, {name}" for name in statistics), "MB"], rows
         ),
     ]

@@ -64,25 +64,31 @@ export class Decoder {
 
   async end() {
     if (this.begun) {
-      const likeliest = this.language && !this.start;
-      const phrase = likeliest ? await this.likeliest() : this.phrase(await this.decode());
+      const found = await this.logits();
+      let phrase = this.phrase(this.letters(found));
+      if (this.language && !this.start) phrase = claimed(this.likeliest(found), phrase.confidence);
       if (phrase.text) this.phrases.push(phrase);
     }
     this.frames = this.unseen ? this.frames.slice(-Math.min(this.unseen, this.lead)) : [];
     this.reset();
   }
 
-  async likeliest() {
-    const {values, rows} = await this.outputs(this.frames);
-    const {classes, log} = this.language.classes(values, rows);
+  likeliest({values, rows}) {
+    const classes = this.language.classes(values, rows);
     const lone = classes.length === 1 && classes[0] === this.task.filler;
-    const text = lone ? "" : classes.map((each) => this.task.classes[each]).join("");
-    return claimed(text, text ? Math.exp(log / classes.length) : 0);
+    return lone ? "" : classes.map((each) => this.task.classes[each]).join("");
+  }
+
+  logits() {
+    this.waiting = 0;
+    return this.outputs(this.frames);
   }
 
   async decode() {
-    this.waiting = 0;
-    const {values, rows} = await this.outputs(this.frames);
+    return this.letters(await this.logits());
+  }
+
+  letters({values, rows}) {
     const width = values.length / rows;
     if (this.oneClass) {
       const [index, probability] = best(values, 0, width);

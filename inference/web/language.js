@@ -41,7 +41,7 @@ export class Language {
     return shares.map(Math.log);
   }
 
-  // The likeliest label of logits, row after row, and the log of its probability by the network alone.
+  // The likeliest label of logits, row after row.
   classes(values, rows) {
     const width = values.length / rows;
     const blank = width - 1;
@@ -76,8 +76,7 @@ export class Language {
       beam = new Map([...grown].sort((one, two) => value(two) - value(one)).slice(0, WIDTH));
     }
     const final = (each) => value(each) + this.weight * following(each[0])[blank];
-    const [node, found] = [...beam].reduce((best, each) => (final(each) > final(best) ? each : best));
-    return {classes: node.label, log: add(...found)};
+    return [...beam].reduce((best, each) => (final(each) > final(best) ? each : best))[0].label;
   }
 }
 

@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import heapq
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -201,8 +202,11 @@ class ShardReport:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         files = [RecordFile(**file) for file in data["files"]]
-        once: dict[Any, Any] = {}  # splits and labels of which there are many clips are one text in memory
-        columns = ([once.setdefault(value, value) for value in data["clips"][name]] for name in _CLIP_COLUMNS)
+        # Equal texts, such as labels, are one in memory, however many clips have them.
+        columns = (
+            [sys.intern(value) if isinstance(value, str) else value for value in data["clips"][name]]
+            for name in _CLIP_COLUMNS
+        )
         clips = [ClipInfo(*values) for values in zip(*columns, strict=True)]
         own = {"symptoms": Symptoms(**data.get("symptoms", {})), "moments": Moments.from_json(data["moments"])}
         return cls(**data | {"files": files, "clips": clips} | own)

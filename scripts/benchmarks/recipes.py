@@ -43,6 +43,7 @@ from pipeline.scores.score_table import Row
 from pipeline.scores.truth import read_truth
 from scripts.benchmarks import trials
 from scripts.benchmarks.trials import Trial, stage
+from scripts.run_pipeline import PRESETS
 from training import config
 
 REPORT = "report.json"
@@ -54,10 +55,9 @@ def main() -> None:
     parser.add_argument("--data", type=path, required=True, help="folder with the metadata and its files")
     parser.add_argument("--output", type=path, required=True, help="directory for everything that is made")
     parser.add_argument("--task", metavar="NAME|FILE", help="as of pipeline.convert")
-    parser.add_argument("--base", choices=list(config.PRESETS), default="small", help="preset of the filtering model")
-    parser.add_argument(
-        "--preset", choices=list(config.PRESETS), default="small-final", help="what the recipes' settings change"
-    )
+    own = "that of scripts/run_pipeline if not given"
+    parser.add_argument("--base", choices=list(config.PRESETS), help=f"preset of the filtering models; {own}")
+    parser.add_argument("--preset", choices=list(config.PRESETS), help=f"what the recipes' settings change; {own}")
     parser.add_argument("--test-signers", type=signers, required=True, metavar="IDS", help="signers kept for --test")
     parser.add_argument(
         "--held-out", type=signers, metavar="IDS", help="signers held out in turn; all others if not given"
@@ -68,9 +68,11 @@ def main() -> None:
     parser.add_argument("--truth", type=path, help="CSV (sequence_id, kind) of spoiled clips, left out of the figures")
     parser.add_argument("--test", nargs="+", metavar="RECIPE", help="train these on all, and tell of the test signers")
     args = parser.parse_args()
-    recipes = read_recipes(args.recipes, args.preset)
     table, task = conversion.listed(args.data, args.task)
-    args.task = args.task or task.name
+    base, final, _ = PRESETS[task.presets[0]]
+    args.task, args.base, args.preset = args.task or task.name, args.base or base, args.preset or final
+    args.folds = task.folds
+    recipes = read_recipes(args.recipes, args.preset)
     for name in args.test or ():
         if name not in recipes:
             raise UserError(f"--test {name}: {args.recipes} has no such recipe{errors.nearest(name, recipes)}")
@@ -220,13 +222,10 @@ def _filtered(args: argparse.Namespace, held_out: int | None) -> AnyPath:
     """The filtered dataset without a signer; made where it is not there."""
     without = sorted({*args.test_signers, *(() if held_out is None else (held_out,))})
     place = args.output / f"without-{'-'.join(map(str, without))}"
-    dataset, base, scores, filtered = (place / each for each in ("dataset", "base", "scores", "dataset-filtered"))
+    dataset = place / "dataset"
     data = ["--data", as_word(args.data), "--task", args.task, "--test-signers", ",".join(map(str, without))]
     stage("pipeline.convert", *data, output=dataset)
-    stage("training.train", "--dataset", as_word(dataset), "--preset", args.base, output=base)
-    stage("training.score", "--run", as_word(base), "--dataset", as_word(dataset), output=scores)
-    stage("pipeline.filter", "--dataset", as_word(dataset), "--scores", as_word(scores), output=filtered)
-    return filtered
+    return trials.filtered(dataset, place, base=args.base, folds=args.folds)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Trainings of equal processor time, and what is left to chance of them: for benchmarks that compare trainings.
+"""Trainings of equal processor time, and how much of what tells them apart is chance: for benchmarks that compare them.
 
 S seeds, N clips, R bootstrap replicates.
 """
@@ -21,6 +21,23 @@ REPLICATES = 2_000
 def stage(name: str, *words: str, output: AnyPath) -> None:
     """Runs a command as one would by hand; what is finished says so."""
     check_status(call(module(name, *words, "--output", as_word(output))))
+
+
+def filtered(dataset: AnyPath, place: AnyPath, *, base: str, folds: int) -> AnyPath:
+    """The dataset without the clips that base models read badly, made below `place` as by scripts/run_pipeline."""
+    given = ["--dataset", as_word(dataset)]
+    score = list(given)
+    for fold in range(1, folds + 1):
+        run, left_out = place / "base", []
+        if folds > 1:
+            run = place / f"base-{fold}-of-{folds}"
+            left_out = ["--set", f"data.folds={folds}", "--set", f"data.fold={fold}"]
+        stage("training.train", *given, "--preset", base, *left_out, output=run)
+        score += ["--run", as_word(run)]
+    stage("training.score", *score, output=place / "scores")
+    kept = place / "dataset-filtered"
+    stage("pipeline.filter", *given, "--scores", as_word(place / "scores"), output=kept)
+    return kept
 
 
 @dataclasses.dataclass(frozen=True)

@@ -41,8 +41,8 @@ def test_what_it_measures(made, toy_run, toy_dataset):
     needed = [len(each.label) + sum(a == b for a, b in itertools.pairwise(each.label)) for each in clips]
     for row in found:
         given = [min(each.num_frames, row.max_frames) for each in clips]
-        assert row.too_short == sum(frames < least for frames, least in zip(given, needed, strict=True))
-    assert found[1].too_short > 0
+        assert row.too_few_frames == sum(frames < least for frames, least in zip(given, needed, strict=True))
+    assert found[1].too_few_frames > 0
 
 
 def test_another_choice_measures_nothing(made, command, capsys, monkeypatch):
@@ -69,7 +69,7 @@ def test_it_goes_on_where_it_stopped(made, command, tmp_path, monkeypatch):
     done = budget.read(directory, complete=True)
     measured = []
 
-    def measure(model, max_frames, weights, clips, **_):
+    def measure(model, max_frames, weights, clips, corpus, **_):
         if len(measured) == 1:
             raise KeyboardInterrupt
         measured.append((max_frames, weights))
@@ -124,7 +124,7 @@ def test_at_most_so_many_clips(toy_run, toy_dataset, command, tmp_path, monkeypa
     assert len(validation) > 3
     seen = []
 
-    def measure(model, max_frames, weights, clips, **_):
+    def measure(model, max_frames, weights, clips, corpus, **_):
         seen.append([each.sequence_id for each in clips])
         return measurement(0.5, 1.0, 1.0)
 

@@ -4,14 +4,15 @@ import base64
 import itertools
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 
 import numpy as np
 import pytest
 
+from inference import beam, page
 from inference import decoder as live
-from inference import page
 from inference.decoder import Decoder
 from inference.language import Language, NGrams
 from inference.recognizer import Recognizer
@@ -210,18 +211,32 @@ def test_with_a_language_model_the_end_of_a_phrase_is_the_likeliest_label():
     assert made.shown.text == "hell0"
     made.finish()
     assert [each.text for each in made.phrases] == ["hello"]
-    outputs = logits(np.stack(frames)).astype(np.float64)
-    classes, log = LANGUAGE.classes(outputs)
-    assert made.phrases[0].confidence == pytest.approx(np.exp(log / len(classes)))
     alone = fed(frames)
     alone.finish()
     assert [each.text for each in alone.phrases] == ["hell0"]
+    assert made.phrases[0].confidence == alone.phrases[0].confidence
     # What is longer than the window is read as the network alone says.
     longer = Decoder(TASK, logits, 20, LANGUAGE)
     for each in frames:
         longer.push(each)
     longer.finish()
     assert [each.text for each in longer.phrases] == ["hell0"]
+
+
+def test_what_is_read_while_one_spells_is_claimed_at_the_end_too():
+    """Though a whole label is less probable than the letters of one path."""
+    frames = [*spelled("hello", sure=4.5), *[frame()] * 20]
+    made = Decoder(TASK, logits, WINDOW, LANGUAGE)
+    for each in frames:
+        made.push(each)
+    before = made.shown
+    made.finish()
+    (phrase,) = made.phrases
+    assert (phrase.text, phrase.claimed) == (before.text, True) == ("hello", True)
+    assert phrase.confidence == pytest.approx(before.confidence)
+    outputs = logits(np.stack(frames)).astype(np.float64)
+    classes, log = LANGUAGE.classes(outputs)
+    assert np.exp(log / len(classes)) < live.FLOOR < phrase.confidence
 
 
 def test_whole_clips_read_as_the_recognizer_reads_them(toy_model, noise):
@@ -303,3 +318,7 @@ def test_the_numbers_are_the_same():
     source = (WEB / "decoder.js").read_text(encoding="utf-8")
     for name in ("RATE", "HOP", "LEAD", "PHRASE_PAUSE", "SIGN_PAUSE", "WORD_PAUSE", "SETTLED", "FLOOR"):
         assert f"export const {name} = {getattr(live, name):g};" in source
+    source = (WEB / "language.js").read_text(encoding="utf-8")
+    assert f"const WIDTH = {beam._WIDTH};" in source
+    rare = float(re.search(r"const RARE = Math\.log\((.*)\);", source)[1])
+    assert np.log(rare) == pytest.approx(beam._RARE)

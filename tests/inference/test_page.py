@@ -205,6 +205,9 @@ def test_with_a_language_model_it_reads_what_the_recognizer_reads(
         opened.route("**/recorded.json", lambda route: route.fulfill(body=clips_of(clips)))
         opened.goto(f"{address}?landmarks=none")
         assert opened.evaluate(READ)["texts"] == expected
+        opened.route(f"**/{page.LANGUAGE}", lambda route: route.fulfill(body=b"12345678"))
+        opened.goto(f"{address}?landmarks=none")
+        opened.locator("#notice.warn").get_by_text("language.bin is not the one that model.json").wait_for()
 
 
 DENIED = "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', '{}'));"

@@ -121,8 +121,15 @@ def test_a_signer_held_out_is_never_trained_on(
 def test_test_signers_are_scored_last(tmp_path, monkeypatch):
     """Nothing of them is trained on; for --test nobody else is held out."""
     asked = []
-    monkeypatch.setattr(benchmark, "stage", lambda name, *words, output: asked.append([name, *words]))
-    args = argparse.Namespace(output=tmp_path, data=tmp_path, task="fingerspelling", base="small", test_signers=(3, 7))
+    for each in (benchmark, trials):
+        monkeypatch.setattr(each, "stage", lambda name, *words, output: asked.append([name, *words]))
+    args = argparse.Namespace(
+        output=tmp_path, data=tmp_path, task="isolated-signs", base="signs-small", folds=3, test_signers=(3, 7)
+    )
     assert benchmark._filtered(args, 5) == tmp_path / "without-3-5-7/dataset-filtered"
     assert benchmark._filtered(args, None) == tmp_path / "without-3-7/dataset-filtered"
     assert [words[-1] for words in asked if words[0] == "pipeline.convert"] == ["3,5,7", "3,7"]
+    trained = [words for words in asked if words[0] == "training.train"]
+    assert [words[-1] for words in trained] == ["data.fold=1", "data.fold=2", "data.fold=3"] * 2
+    scored = [words for words in asked if words[0] == "training.score"]
+    assert [words.count("--run") for words in scored] == [3, 3]

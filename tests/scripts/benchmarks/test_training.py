@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from scripts.benchmarks import published_input, training
 from scripts.benchmarks.training import TASK
@@ -57,6 +58,7 @@ def test_the_published_way_computes_the_published_features(corpus, monkeypatch):
 
 def test_each_published_augmentation_changes_a_clip(corpus):
     clip = corpus.landmarks(0)
+    tf.random.set_seed(0)  # now and then a mask lies where nothing is
     for change in ("resample", "flip", "affine", "time_mask", "spatial_mask"):
         changed = getattr(published_input, change)(clip).numpy()
         assert changed.shape[1:] == clip.shape[1:]

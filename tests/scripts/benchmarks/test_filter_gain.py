@@ -1,4 +1,4 @@
-"""scripts.benchmarks.filtering: which labels are exchanged, and that every way is trained and tested on its own."""
+"""scripts.benchmarks.filter_gain: which labels are exchanged, and that every way is trained and tested on its own."""
 
 import importlib
 import json
@@ -9,7 +9,7 @@ import pytest
 from pipeline.common.errors import UserError
 from pipeline.dataset.dataset import Dataset
 from pipeline.dataset.metadata import Entry
-from scripts.benchmarks import filtering as benchmark
+from scripts.benchmarks import filter_gain as benchmark
 from scripts.benchmarks import trials
 from scripts.benchmarks.trials import Trial
 from training.runs import Run
@@ -43,6 +43,12 @@ def test_shares_that_are_none(shares, toy_data, command, tmp_path):
 def test_who_is_nobody(toy_data, command, tmp_path):
     with pytest.raises(UserError, match=r"--test-signers 99: .* has no clip of that signer"):
         command(benchmark, "--data", toy_data, "--output", tmp_path, "--test-signers", 99)
+    truth = tmp_path / "truth.csv"
+    truth.write_text("sequence_id,kind\n123456789,tap\n")
+    with pytest.raises(UserError, match="it belongs to other data"):
+        command(benchmark, "--data", toy_data, "--output", tmp_path, "--test-signers", 3, "--truth", truth)
+    with pytest.raises(UserError, match=r"--shares 0\.01: of so few training clips no labels can be exchanged"):
+        command(benchmark, "--data", toy_data, "--output", tmp_path, "--test-signers", 3, "--shares", "0.2,0.01")
     with pytest.raises(UserError, match="name a folder on this machine"):
         command(benchmark, "--data", toy_data, "--output", "gs://bucket/out", "--test-signers", 3)
 
@@ -76,7 +82,7 @@ def test_every_way(command, toy_data, toy_settings, tmp_path, capsys, monkeypatc
     tested = [{clip.sequence_id: clip.label for clip in each.read("test")} for each in (exchanged, good)]
     assert tested[0] == tested[1] and found[0]["clips"] == len(tested[0])
     runs = [Run.open(tmp_path / f"30-percent/runs/{way.replace(' ', '-')}-seed-1") for way in benchmark.WAYS]
-    filtered = Dataset.open(tmp_path / "30-percent/filtered")
+    filtered = Dataset.open(tmp_path / "30-percent/dataset-filtered")
     assert [run.dataset for run in runs] == [each.fingerprint for each in (exchanged, filtered, good)]
     assert np.isfinite([each["score"] for each in found]).all()
     assert (toy_data / "train.csv").read_bytes() == before

@@ -1,11 +1,13 @@
-"""Whether the filter helps: final models with it, without it, and without the spoiled clips alone, at equal time.
+"""Whether the filter helps: final models with it, without it, and on all but the spoiled clips, at equal time.
 
-    python -m scripts.benchmarks.filtering --data DATA --output out/filtering --test-signers 3 --truth TRUTH
+    python -m scripts.benchmarks.filter_gain --data DATA --output out/filter-gain --test-signers 3 --truth TRUTH
 
-Of the training signers' clips a share gets the label of another one, as with people who spelled another phrase, or a
-wrong join. A base model scores them, pipeline.filter drops what it drops; on each of the three datasets a final model a
-seed is trained for as many epochs as the processor time of --minutes allows. Printed are the test signers' scores, on
-labels as they were, and kept in OUTPUT/report.json. Clips of TRUTH, known to be spoiled already, take no part at all.
+Of the training signers' clips a share gets the label of another one, as if people had spelled another phrase, or a join
+had gone wrong. A base model (of isolated signs those of three folds) scores them, and pipeline.filter drops clips by
+these scores. On each of the three datasets one final model is trained per seed, for as many epochs as the processor
+time of --minutes allows. Printed are the scores of the test signers, whose labels stay as they are; they are kept in
+OUTPUT/report.json. "Found" is the share of the exchanged clips that was dropped, "lost" that of the others. Clips of
+TRUTH, known to be spoiled already, take no part at all.
 
 Intervals hold 95 % of bootstrap replicates in which both seeds and clips are resampled. Interrupted, the same command
 continues.
@@ -27,20 +29,20 @@ from pipeline.common import directories, errors, storage
 from pipeline.common.arguments import Parser, as_word, number, path, positive
 from pipeline.common.errors import UserError
 from pipeline.common.progress import console
-from pipeline.dataset.dataset import DROPPED
+from pipeline.dataset.dataset import DROPPED, Dataset
 from pipeline.dataset.metadata import Entry
 from pipeline.dataset.split_options import signers
-from pipeline.dataset.splits import TEST
+from pipeline.dataset.splits import TEST, TRAIN
 from pipeline.report import read_rows
 from pipeline.scores import display
 from pipeline.scores.truth import read_truth
-from pipeline.tasks.task import MetadataColumns
+from pipeline.tasks.task import MetadataColumns, Task
 from scripts.benchmarks import trials
 from scripts.benchmarks.trials import Trial, stage
+from scripts.run_pipeline import PRESETS
 from training import config
 
-SHARES = (0.1, 0.2, 0.4)
-WAYS = ("all clips", "filtered", "without the exchanged")
+WAYS = ("all clips", "filtered clips", "good clips")
 REPORT = "report.json"
 
 
@@ -49,12 +51,13 @@ def main() -> None:
     parser.add_argument("--data", type=path, required=True, help="folder with the metadata and its files")
     parser.add_argument("--output", type=path, required=True, help="directory for everything that is made")
     parser.add_argument("--task", metavar="NAME", help="as of pipeline.convert")
-    parser.add_argument("--base", choices=list(config.PRESETS), default="small", help="preset of the filtering model")
-    parser.add_argument("--preset", choices=list(config.PRESETS), default="small-final", help="of the final models")
+    own = "that of scripts/run_pipeline if not given"
+    parser.add_argument("--base", choices=list(config.PRESETS), help=f"preset of the filtering models; {own}")
+    parser.add_argument("--preset", choices=list(config.PRESETS), help=f"preset of the final models; {own}")
     parser.add_argument("--test-signers", type=signers, required=True, metavar="IDS", help="signers to test on")
     parser.add_argument("--truth", type=path, help="CSV (sequence_id, kind) of spoiled clips, left out of everything")
     parser.add_argument(
-        "--shares", type=_shares, default=SHARES, metavar="LIST", help="of labels exchanged, such as 0.1,0.2 (default)"
+        "--shares", type=_shares, default="0.1,0.2,0.4", metavar="LIST", help="of the training labels, to be exchanged"
     )
     parser.add_argument("--seeds", type=positive, default=3, help="final models of each way")
     minutes = number(lambda value: value > 0, "a number above 0")
@@ -67,15 +70,24 @@ def main() -> None:
             )
     table, task = conversion.listed(args.data, args.task)
     if not task.metadata.file:
-        raise UserError(f"--task {args.task}: labels are exchanged in metadata such as train.csv, which it has none of")
+        raise UserError(
+            f"--task {args.task}: labels are exchanged in a metadata file such as train.csv, and this task has none"
+        )
+    base, final, _ = PRESETS[task.presets[0]]
+    args.base, args.preset = args.base or base, args.preset or final
     left_out = set(read_truth(args.truth)) if args.truth else set()
+    if left_out and not left_out & table.entries.keys():
+        raise UserError(f"none of the clips in {args.truth} is in {args.data}: it belongs to other data")
     entries = [each for each in table.entries.values() if each.sequence_id not in left_out]
     if missing := sorted(set(args.test_signers) - {each.signer for each in entries}):
         raise UserError(f"--test-signers {missing[0]}: {args.data} has no clip of that signer")
+    for share in args.shares:
+        if not exchanged(entries, share, args.test_signers):
+            raise UserError(f"--shares {share:g}: of so few training clips no labels can be exchanged: expected more")
     data = linked(args.data, args.output / "data", {task.metadata.file})
     found: list[dict[str, Any]] = []
     for share in args.shares:
-        found += of_share(share, entries, data, task.metadata, task.name, args)
+        found += of_share(share, entries, data, task, args)
         show(found)
         directories.write_json(args.output / REPORT, {"results": found})
 
@@ -107,12 +119,7 @@ def write_metadata(file: pathlib.Path, entries: Iterable[Entry], columns: Metada
 
 
 def of_share(
-    share: float,
-    entries: list[Entry],
-    data: pathlib.Path,
-    columns: MetadataColumns,
-    task: str,
-    args: argparse.Namespace,
+    share: float, entries: list[Entry], data: pathlib.Path, task: Task, args: argparse.Namespace
 ) -> list[dict[str, Any]]:
     """What became of each way, as JSON data."""
     others = exchanged(entries, share, args.test_signers)
@@ -122,27 +129,23 @@ def of_share(
         "good": [each for each in entries if each.sequence_id not in others],
     }
     place = args.output / percent
-    converted = ["--data", as_word(data), "--task", task, "--test-signers", ",".join(map(str, args.test_signers))]
+    converted = ["--data", as_word(data), "--task", task.name, "--test-signers", ",".join(map(str, args.test_signers))]
     for name, rows in tables.items():
         file = data / f"{name}-{percent}.csv"
-        write_metadata(file, rows, columns)
+        write_metadata(file, rows, task.metadata)
         stage("pipeline.convert", *converted, "--metadata", file.name, output=place / name)
-    spoiled, filtered = place / "exchanged", place / "filtered"
-    given = ["--dataset", as_word(spoiled)]
-    stage("training.train", *given, "--preset", args.base, output=place / "base")
-    stage("training.score", *given, "--run", as_word(place / "base"), output=place / "scores")
-    stage("pipeline.filter", *given, "--scores", as_word(place / "scores"), output=filtered)
-    dropped = [json.loads(line)["sequence_id"] for line in (filtered / DROPPED).read_text("utf-8").splitlines()]
-    good = sum(each.signer not in args.test_signers for each in tables["good"])
+    filtered = trials.filtered(place / "exchanged", place, base=args.base, folds=task.folds)
+    dropped = {json.loads(line)["sequence_id"] for line in (filtered / DROPPED).read_text("utf-8").splitlines()}
+    training = {each.sequence_id for each in Dataset.open(place / "exchanged").clips(TRAIN)}
     told = {
         "share": share,
-        "exchanged": len(others),
-        "found": sum(each in others for each in dropped) / len(others),
-        "lost": sum(each not in others for each in dropped) / good,
+        "exchanged": len(training & others.keys()),
+        "found": len(dropped & others.keys()) / max(len(training & others.keys()), 1),
+        "lost": len(dropped - others.keys()) / max(len(training - others.keys()), 1),
     }
     errors_of: dict[str, np.ndarray] = {}
     found = []
-    for way, dataset in zip(WAYS, (spoiled, filtered, place / "good"), strict=True):
+    for way, dataset in zip(WAYS, (place / "exchanged", filtered, place / "good"), strict=True):
         trial = Trial(args.preset, [], dataset)
         epochs = trial.epochs(args.minutes, place / "trials" / way.replace(" ", "-"))
         rows_of_seed = []
@@ -178,7 +181,7 @@ def show(found: list[dict[str, Any]]) -> None:
     for each in found:
         (low, high), (worse, better) = each["interval"], each["better_by_interval"]
         filtered = each["way"] == WAYS[1]
-        words = [f"{each['share']:.0%}", each["way"], f"{each['epochs']}"]
+        words = [f"{100 * each['share']:g} %", each["way"], f"{each['epochs']}"]
         words += [f"{each['found']:.1%}" * filtered, f"{each['lost']:.1%}" * filtered]
         words += [f"{each['score']:.4f}", f"{low:.4f} to {high:.4f}"]
         if each["way"] != WAYS[0]:
