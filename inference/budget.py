@@ -4,9 +4,9 @@
 
 For each frame budget and each storage: the score on validation clips (those of the training, where the dataset is
 the training's), how many of them leave the encoder fewer frames than their label takes and so cannot be read, the
-latency over their lengths, and the size of the file. Prints a table, draws it (budget.png, with
-the extra `report`), and names the best choice within the limits: the highest score, of equal ones the fastest. The
-measurements are kept in budget.json; another call with other limits chooses anew and measures nothing.
+latency over their lengths, and the size of the file. Prints a table, draws it (budget.png, with the extra `report`),
+and names the best choice within the limits: the highest score, of equal ones the fastest. The measurements are kept in
+budget.json; another call with other limits chooses anew and measures nothing.
 """
 
 import argparse
