@@ -25,7 +25,7 @@ from inference.tflite.conversion import WEIGHTS
 from pipeline.common import directories, native_output, storage
 from pipeline.common.arguments import Parser, command, path, positive
 from pipeline.common.errors import UserError, run
-from pipeline.common.progress import console, track
+from pipeline.common.progress import console, next_step, track
 from pipeline.common.storage import AnyPath
 from pipeline.common.temporary import temporary_folder
 from pipeline.dataset.clips import Clip
@@ -105,7 +105,7 @@ def budget(arguments: argparse.Namespace) -> None:
     if fits:
         print(f"best within {limits}: {chosen}, score {chosen.score:.4f}")
         inputs = command("--run", arguments.run, "--dataset", arguments.dataset)
-        print(f"next: python -m inference.export {inputs} {chosen} --output MODEL")
+        next_step(f"python -m inference.export {inputs} {chosen} --output MODEL")
     else:
         needs = f"{limits.statistic} {chosen.latency_ms[limits.statistic]:.1f} ms, {chosen.size_mb:.1f} MB"
         advice = "allow that, or try fewer --max-frames, more --threads or a smaller network"

@@ -129,7 +129,7 @@ def export(arguments: argparse.Namespace) -> None:
     count = sum(each.passed is not None for each in verdicts)
     print(f"{arguments.output}: {figures['bytes'] / 1e6:.1f} MB, all {count} checks passed")
     given = command("--model", arguments.output, "--dataset", arguments.dataset)
-    print(f"next: python -m inference.evaluate {given} --output RESULT")
+    progress.next_step(f"python -m inference.evaluate {given} --output RESULT")
 
 
 def learn_language(directory: pathlib.Path, dataset: Dataset, trained: Run) -> dict[str, int] | None:

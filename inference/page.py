@@ -26,7 +26,7 @@ from inference.language import Language
 from inference.recognizer import read_manifest
 from inference.window import FIXED, Window, read
 from pipeline import tasks
-from pipeline.common import directories, native_output, storage
+from pipeline.common import directories, native_output, progress, storage
 from pipeline.common.arguments import Parser, command, path, positive
 from pipeline.common.errors import UserError, run
 from pipeline.tasks import body
@@ -53,7 +53,7 @@ def main() -> None:
     else:
         given = command("--model", arguments.model, "--output", arguments.output)
         given += " --greedy" * arguments.greedy
-        print(f"next: python -m inference.page {given} --serve")
+        progress.next_step(f"python -m inference.page {given} --serve")
 
 
 def make(arguments: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ prints what the description finds.
 import collections
 import pathlib
 
-from pipeline.common import arguments, errors, storage
+from pipeline.common import arguments, errors, progress, storage
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
 from pipeline.dataset import description, guess, listing
@@ -48,9 +48,9 @@ def main() -> None:
     with storage.replacing(args.output) as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(text, end="")
-    print(f"as it is described: {found(args.output, args.data)}")
+    print(f"what it finds: {found(args.output, args.data)}")
     words = arguments.command("scripts/run_pipeline", "--data", args.data, "--task", args.output)
-    print(f"next: look at {args.output}, then {words} --output RUN")
+    progress.next_step(f"look at {args.output}, then {words} --output RUN")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 
 from pipeline.beam import job, runners
 from pipeline.beam.runners import Runner
-from pipeline.common import arguments, directories, errors
+from pipeline.common import arguments, directories, errors, progress
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
 from pipeline.dataset import dataset
@@ -143,9 +143,9 @@ def filter_dataset(
     )
     if made:
         kept = ", ".join(f"{made['splits'][split]['clips']:,} of {source.count(split):,} {split}" for split in SPLITS)
-        print(
-            f"{output}: kept {kept}; threshold {threshold} ({origin})\n"
-            f"next: python -m training.train {arguments.command('--dataset', output)} --output RUN --preset final"
+        print(f"{output}: kept {kept}; threshold {threshold} ({origin})")
+        progress.next_step(
+            f"python -m training.train {arguments.command('--dataset', output)} --output RUN --preset final"
         )
 
 

@@ -157,7 +157,7 @@ def main() -> None:
     print(f"{made.clips} clips of {made.signers} signers: {output}")
     described = [output / name for name in made.companions() if name.endswith(description.ENDING)]
     of_task = [] if task == tasks.DEFAULT else ["--task", *(described or [task])]
-    print(f"next: scripts/run_pipeline {arguments.command(*of_task, '--data', output)} --output DIRECTORY")
+    progress.next_step(f"scripts/run_pipeline {arguments.command(*of_task, '--data', output)} --output DIRECTORY")
 
 
 def _add(parser: arguments.Parser, name: str, text: str, *, kind: type = int, metavar: str = "N") -> None:

@@ -1,7 +1,11 @@
-"""The whole path on a folder in the Kaggle layout: convert, train, score, filter, train again, export, evaluate.
+"""The whole path on a data folder: convert, train, score, filter, train again, export, evaluate.
 
     scripts/run_pipeline --data data/asl-fingerspelling --output out/run --preset published
     scripts/run_pipeline --data data/mine --output out/mine --test-signers 3
+    scripts/run_pipeline --data data/watch --task watch.toml --output out/watch
+
+A data folder is laid out as Kaggle's, or as a description says: python -m pipeline.describe DATA --output FILE.toml
+writes a first one of recordings of your own. "Signers" are then the people, or groups, that it names.
 
 Stages that are complete are skipped, so an interrupted run is continued by the same command. At the end a table; it is
 kept in OUTPUT/report.txt and report.json, and OUTPUT/report.html is a page to look at: data, clips, errors, training.
@@ -26,7 +30,7 @@ from pipeline.common import directories, storage
 from pipeline.common.arguments import Parser, as_word, command, path, positive
 from pipeline.common.errors import UserError, run
 from pipeline.common.processes import call, check_status, module
-from pipeline.common.progress import console
+from pipeline.common.progress import console, next_step
 from pipeline.common.storage import AnyPath
 from pipeline.dataset.dataset import DROPPED, Dataset
 from pipeline.dataset.metadata import Metadata
@@ -59,9 +63,14 @@ GOOD = "good"
 
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("--data", type=path, required=True, help="folder with the metadata and its files")
+    parser.add_argument("--data", type=path, required=True, help="data folder")
     parser.add_argument("--output", type=path, required=True, help="directory for everything that is made")
-    parser.add_argument("--task", metavar="NAME|FILE", help="as of pipeline.convert")
+    parser.add_argument(
+        "--task",
+        metavar="NAME|FILE",
+        help="fingerspelling or isolated-signs, by the columns of the metadata if not given; or FILE.toml, the"
+        " description of other recordings",
+    )
     presets = "those that end with small are for CPUs, the others for a GPU; the small one of the task if not given"
     parser.add_argument("--preset", choices=list(PRESETS), help=presets)
     parser.add_argument(
@@ -113,7 +122,7 @@ def main() -> None:
         directories.complete(arguments.output, request, {})
     print(f"everything is in {arguments.output}")
     model = command("--model", arguments.output / "model")
-    print(f"next: python -m inference.recognize FILE {model}")
+    next_step(f"python -m inference.recognize FILE {model}")
     if task.points is body.POINTS:
         given = f"{model} {command('--output', arguments.output / 'page')}"
         print(f"in a browser, from a camera: python -m inference.page {given} --serve")

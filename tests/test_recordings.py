@@ -57,7 +57,7 @@ def test_what_is_recognized_may_lack_its_label(command, tmp_path, capsys):
     command(describe, tmp_path / "data", "--output", tmp_path / "guessed.toml")
     said = capsys.readouterr().out
     assert 'kind = "streams"' in said
-    assert "as it is described: clips: " in said
+    assert "what it finds: clips: " in said
     assert "groups: 3; channels: " in said
     assert "classes: 3 (movement-" in said
     assert "next: look at" in said

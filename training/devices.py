@@ -6,6 +6,7 @@ KERAS_BACKEND=jax chooses JAX on a CPU or one GPU too. `tf.data` reads and augme
 """
 
 import importlib.util
+import logging
 import os
 import pathlib
 import shutil
@@ -38,6 +39,8 @@ def use(device: str) -> None:
         if keras.backend.backend() == "tensorflow":
             keras.ops.zeros(())  # some is only said when something is computed
 
+    # It warns that shapes differ from batch to batch, which they are to.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     backend = keras.backend.backend()
     if backend != os.environ["KERAS_BACKEND"]:
         raise RuntimeError(f"keras was imported with {backend} before {os.environ['KERAS_BACKEND']} was chosen")

@@ -20,7 +20,7 @@ import numpy as np
 from pipeline.common import directories
 from pipeline.common.arguments import Parser, command, path
 from pipeline.common.errors import UserError, run
-from pipeline.common.progress import console, progress
+from pipeline.common.progress import console, next_step, progress
 from pipeline.dataset.dataset import Dataset
 from pipeline.dataset.splits import TRAIN
 from pipeline.scores import score_table
@@ -71,7 +71,7 @@ def score(arguments: argparse.Namespace) -> None:
     how = f"out of fold, by {len(runs)} models" if len(runs) > 1 else "training clips in-sample"
     print(f"{arguments.output}: {len(rows):,} clips scored, {how}; pooled score: {shown}")
     inputs = command("--dataset", arguments.dataset, "--scores", arguments.output)
-    print(f"next: python -m pipeline.filter {inputs} --output FILTERED")
+    next_step(f"python -m pipeline.filter {inputs} --output FILTERED")
 
 
 def _all_folds(runs: list[Run], dataset: Dataset) -> list[Run]:

@@ -20,7 +20,7 @@ import numpy as np
 from pipeline.common import directories
 from pipeline.common.arguments import Parser, command, number, path
 from pipeline.common.errors import run
-from pipeline.common.progress import progress
+from pipeline.common.progress import next_step, progress
 from pipeline.dataset.clips import ClipInfo
 from pipeline.dataset.dataset import STATISTICS, Dataset
 from training import config as cfg
@@ -86,13 +86,14 @@ def train(arguments: argparse.Namespace) -> None:
     )
     if not config.data.folds:  # those of all folds score together
         inputs = command("--run", arguments.output, "--dataset", arguments.dataset)
-        print(f"next: python -m training.score {inputs} --output SCORES")
+        next_step(f"python -m training.score {inputs} --output SCORES")
 
 
 def _classes(clips: list[ClipInfo]) -> str:
     counts = collections.Counter(clip.label for clip in clips).most_common()
     (most, many), (least, few) = counts[0], counts[-1]
-    return f"{len(counts)} classes, not weighted: from {few:,} clips ({least}) to {many:,} ({most})"
+    span = f"{few:,} clips of each" if few == many else f"from {few:,} clips ({least}) to {many:,} ({most})"
+    return f"{len(counts)} classes, not weighted: {span}"
 
 
 if __name__ == "__main__":

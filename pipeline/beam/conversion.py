@@ -145,7 +145,7 @@ def convert(
     if manifest:
         for complaint in manifest["complaints"]:
             progress.note(f"{data}: {complaint}")
-        print(account(output, manifest))
+        tell(output, manifest)
 
 
 def read_metadata(data: AnyPath, task: Task, sha256: Iterable[tuple[str, str]]) -> Metadata:
@@ -207,17 +207,18 @@ def request(
     return directories.Request(dataset.KIND, settings)
 
 
-def account(output: AnyPath, manifest: dict[str, Any]) -> str:
-    """What became of what was read, for people, and what to do next."""
+def tell(output: AnyPath, manifest: dict[str, Any]) -> None:
+    """Prints what became of what was read, and what to do next."""
     counts = ", ".join(f"{manifest['splits'][split]['clips']:,} {split}" for split in SPLITS)
     rejected = ", ".join(f"{count:,} {reason}" for reason, count in manifest["rejected"].items()) or "none"
     preset = tasks.named(manifest["task"]["name"]).presets[0]
-    return (
+    print(
         f"{output}: {manifest['read']:,} clips read ({manifest['bytes_read'] / 1e6:,.1f} MB),"
         f" {manifest['written']:,} written ({counts}; {manifest['bytes_written'] / 1e6:,.1f} MB);"
-        f" rejected: {rejected}\nnext: {command('python', '-m', 'training.train', '--dataset', output)}"
-        f" --output RUN --preset {preset}"
+        f" rejected: {rejected}"
     )
+    train = command("python", "-m", "training.train", "--dataset", output)
+    progress.next_step(f"{train} --output RUN --preset {preset}")
 
 
 def complaints(reports: Iterable[ShardReport], files: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -55,7 +55,14 @@ def make_dataset(
     from pipeline.beam import transform  # Apache Beam takes seconds to import: only when there is work to do
 
     reports = transform.make_shards(
-        make_shard, request, shards, directory=output, runner=runner, clips=clips, title=title
+        make_shard,
+        request,
+        shards,
+        directory=output,
+        runner=runner,
+        clips=clips,
+        title=title,
+        left_out=rejected_name.partition(".")[0],
     )
     check(reports)
     folded = summary.fold_reports(reports, task)

@@ -68,12 +68,14 @@ def make_shards(
     runner: Runner,
     clips: int,
     title: str,
+    left_out: str = "rejected",
 ) -> list[ShardReport]:
     """Makes the shards of `directory` that are not done yet; shows progress.
 
     Args:
       request: what `directory` was prepared for; `shards` are its.
       clips: how many there are to read.
+      left_out: the word for those that are not written.
 
     Returns:
       The reports of all shards, in the order of the plan.
@@ -90,7 +92,7 @@ def make_shards(
             files = sum(len(shard.files) for shard in missing)
             workers = runners.workers_that_pay(sum(shard.bytes for shard in missing) / 1e6, files)
             runner = dataclasses.replace(runner, workers=workers)
-        with _progress(directory, shards, reports, clips, title):
+        with _progress(directory, shards, reports, clips, title, left_out):
             if runner.name != runners.LOCAL:
                 make_shard, directory = _absolute(make_shard), directory.absolute()
             runners.run(runner, MakeShards(make_shard, directory, request.fingerprint), numbers)
@@ -124,7 +126,7 @@ def _failure(directory: AnyPath, failed: list[Shard], asked: int) -> str:
 
 @contextlib.contextmanager
 def _progress(
-    directory: AnyPath, shards: list[Shard], reports: dict[Shard, ShardReport], clips: int, title: str
+    directory: AnyPath, shards: list[Shard], reports: dict[Shard, ShardReport], clips: int, title: str, left_out: str
 ) -> Iterator[None]:
     """Shows how far the shards are: clips, megabytes of input a second, shards done, rejected so far, time left.
 
@@ -143,7 +145,7 @@ def _progress(
             rejected = sum(len(report.rejected) for report in reports.values())
             new_bytes = sum(report.bytes_read for report in reports.values()) - already_bytes
             rate = new_bytes / 1e6 / (time.monotonic() - began)
-            note = f"{rate:.1f} MB/s, {len(reports)} of {len(shards)} shards, {rejected:,} rejected"
+            note = f"{rate:.1f} MB/s, {len(reports)} of {len(shards)} shards, {rejected:,} {left_out}"
             display.update(task, completed=min(read, clips), note=note)
 
         def watch() -> None:

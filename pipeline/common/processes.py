@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from pipeline.common.errors import UserError
 
+CALLED = "FINGERSPELLING_CALLED"  # in the environment of a command that another one runs
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 PATIENCE = 5.0  # seconds that a command has to end of itself once it is interrupted
 
@@ -29,7 +30,8 @@ def call(command: list[str], *, stdout: int | None = None) -> int:
       stdout: the file descriptor that it prints to; this process's standard output if not given.
     """
     ends_too = ends_with(os.getpid()) if sys.platform == "linux" else None
-    with subprocess.Popen(command, preexec_fn=ends_too, stdout=stdout) as process:
+    environment = os.environ | {CALLED: "1"}
+    with subprocess.Popen(command, preexec_fn=ends_too, stdout=stdout, env=environment) as process:
         try:
             return process.wait()
         except KeyboardInterrupt:

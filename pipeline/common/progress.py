@@ -1,5 +1,6 @@
 """Progress on standard error: counts, rate, time passed and left. Standard output holds only results."""
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -17,6 +18,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from pipeline.common import processes
+
 # In a log file there is no width to fit into: wide enough for every progress line.
 _WIDTH = None if sys.stderr and sys.stderr.isatty() else 120
 console = Console(stderr=True, highlight=False, soft_wrap=True, width=_WIDTH)
@@ -32,6 +35,12 @@ class _Rate(ProgressColumn):
         done = task.completed - task.fields.get("already", 0)  # what was done before it began says nothing
         average = done / task.elapsed if task.elapsed else 0.0
         return Text(f"{average if task.finished else task.speed or average:,.1f}/s")
+
+
+def next_step(line: str) -> None:
+    """Says on standard output what to do next: to a person, not where another command runs this one."""
+    if processes.CALLED not in os.environ:
+        print(f"next: {line}")
 
 
 def note(line: str) -> None:

@@ -135,6 +135,6 @@ def _expanded(file: AnyPath, channels: list[str | int], columns: list[str], firs
     for channel in map(str, channels):
         fitting = [name for name in columns if name == channel] or fnmatch.filter(columns, channel)
         if not fitting:
-            raise UserError(f"{file}: {first} has no column {channel!r}{nearest(channel, columns)}")
+            raise UserError(f"{file}: channels: {first} has no column {channel!r}{nearest(channel, columns)}")
         found += [name for name in fitting if name not in found]
     return found

@@ -256,9 +256,15 @@ def _join(data: AnyPath, described: Tables, clips: list[_Clip], remarks: list[st
             f" {_some(without)}; correct the description"
         )
     if without:
-        remarks.append(f"left out, without a label in {described.labels} ({len(without)}): {_some(without)}")
+        remarks.append(
+            f"warning: {len(without):,} of {len(clips):,} clips have no label in {described.labels}: {_some(without)};"
+            " left out"
+        )
     if over:
-        remarks.append(f"labels in {described.labels} without a clip ({len(over)}): {_some(over)}")
+        remarks.append(
+            f"warning: {described.labels} names {len(over):,} that {'is' if len(over) == 1 else 'are'} not in"
+            f" {described.files}: {_some(over)}; left out"
+        )
     return found
 
 

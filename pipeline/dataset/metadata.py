@@ -112,7 +112,11 @@ def _expected(data: AnyPath, name: str) -> str:
     """The end of a message about `data` that is not a data folder: what is expected, and where it may be."""
     packed = [file for file in (data, data / f"{name}.zip") if file.suffix == ".zip" and file.is_file()]
     found = f" (unpack {packed[0]})" if packed else errors.suggest_path(data, lambda path: (path / name).is_file())
-    return f"expected a data folder with {name} and the files it lists{found}"
+    tables = isinstance(data, pathlib.Path) and any(any(data.glob(each)) for each in ("*.csv", "*/*.csv"))
+    other = (
+        f"; of other recordings say --task FILE.toml, which python -m pipeline.describe {data} writes" if tables else ""
+    )
+    return f"expected a data folder with {name} and the files it lists{found}{other}"
 
 
 def _entries(file: AnyPath, content: bytes, columns: MetadataColumns) -> Iterator[tuple[Entry, str]]:

@@ -63,9 +63,13 @@ def read_takes(path: AnyPath, task: Task) -> Iterator[Take]:
 
 
 def files_of(source: AnyPath, task: Task) -> list[AnyPath]:
-    """The file, or those of the folder that may hold clips of the task. Raises `UserError` where there is none."""
+    """The file, or those of the folder that may hold clips of the task. Raises `UserError` where there is none.
+
+    Of a task from a description, those of its pattern: of a data folder, or of one of its folders.
+    """
     if not isinstance(task.layout, Tables):
         return parquet.files_of(source)
     labels = task.layout.labels.rpartition("/")[2]
-    files = parquet.files_of(source, tabular.ENDINGS)
+    found: list[AnyPath] = sorted(source.glob(task.layout.files)) if source.is_dir() else []
+    files = found or parquet.files_of(source, tabular.ENDINGS)
     return [file for file in files if file == source or file.name != labels]

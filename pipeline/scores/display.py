@@ -30,7 +30,8 @@ def show(report: Mapping[str, Any], out: Console, *, title: str) -> None:
         words = name.replace("_", " ")
         told = f"{scored(figures)}, {figures['clips']:,} clips" if figures else "no clips"
         table.add_row(f"  {words}", told)
-    table.add_row("error rate", f"{report['error_rate']:.4f} of {report['units']:,} {report['unit']}")
+    if not report.get("by_label"):  # of clips with one class the exact ones say the same
+        table.add_row("error rate", f"{report['error_rate']:.4f} of {report['units']:,} {report['unit']}")
     table.add_row("exact", f"{report['exact']:,} ({report['exact'] / report['clips']:.1%})")
     if by_label := report.get("by_label"):
         table.add_row("among the best five", f"{report['top5']:.4f}")

@@ -282,6 +282,20 @@ def time_model(
     model.fit(Batches(), verbose=0)
     compiled = time.perf_counter() - started
     seconds = best(2, steps, lambda: model.fit(Batches(), verbose=0)).clock / 1000
+
+    @jax.jit
+    def gradient(logits_BxTxV):
+        def mean_loss(logits_BxTxV):
+            labels = {"labels_BxL": targets["labels"], "label_lengths_B": targets["label_lengths"]}
+            frames_B = model.frames(inputs["num_frames"])
+            loss_B, _ = model.head.loss(logits_BxTxV, **labels, num_frames_B=frames_B, sparse=False)
+            return loss_B.mean()
+
+        return jax.grad(mean_loss)(logits_BxTxV)
+
+    logits = jax.numpy.asarray(model.predict_on_batch(inputs))
+    gradient(logits).block_until_ready()
+    loss = best(2, steps, lambda: [gradient(logits) for _ in range(steps)][-1].block_until_ready()).clock / 1000
     device = jax.devices()[0]
     flops = training_flops(model, frames) * batch_size / seconds
     return {
@@ -290,6 +304,7 @@ def time_model(
         "batch size": batch_size,
         "frames": frames,
         "milliseconds a step": 1000 * seconds,
+        "milliseconds of the dense CTC loss and its gradient": 1000 * loss,
         "examples a second": batch_size / seconds,
         "TFLOP/s": flops / 1e12,
         "share of the half-precision peak": flops / peak if peak else None,

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.beam import conversion, job
 from pipeline.beam.runners import Runner
-from pipeline.common import directories, progress
+from pipeline.common import directories, processes, progress
 from pipeline.common.errors import UserError
 from pipeline.dataset import dataset, metadata, sharding
 from pipeline.dataset.dataset import Dataset
@@ -135,9 +135,13 @@ def test_accounts_are_by_clip_in_both_directions(tmp_path, clip):
             conversion.check_accounts([report], used)
 
 
-def test_what_is_said_of_a_data_set(tmp_path, clip):
+def test_what_is_said_of_a_data_set(tmp_path, clip, capsys, monkeypatch):
     manifest = json.loads(json.dumps(make(tmp_path, clip)))
-    said, advice = conversion.account(tmp_path, manifest).splitlines()
+    conversion.tell(tmp_path, manifest)
+    said, advice = capsys.readouterr().out.splitlines()
     assert said.startswith(f"{tmp_path}: 3 clips read (0.0 MB), 1 written (1 train, 0 validation, 0 test; 0.0 MB)")
     assert said.endswith("; rejected: 2 empty_label")
     assert advice == f"next: python -m training.train --dataset {tmp_path} --output RUN --preset small"
+    monkeypatch.setenv(processes.CALLED, "1")
+    conversion.tell(tmp_path, manifest)
+    assert capsys.readouterr().out.splitlines() == [said]  # the caller says what comes next

@@ -162,8 +162,8 @@ def test_what_is_left_over_is_said(data, described):
     table, _, remarks = described(FILES)
     assert len(table.entries) == 11
     assert remarks[:2] == [
-        "left out, without a label in labels.csv (1): clips/extra.csv",
-        "labels in labels.csv without a clip (1): r00",
+        "warning: 1 of 12 clips have no label in labels.csv: clips/extra.csv; left out",
+        "warning: labels.csv names 1 that is not in clips/*.csv: r00; left out",
     ]
 
 
