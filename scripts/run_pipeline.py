@@ -46,6 +46,7 @@ from training.data import holdout
 # For each preset of this script: the training presets of the base and the final model, and how the latter is stored.
 PRESETS = {
     "small": ("small", "small-final", "float32"),
+    "fast": ("fast", "fast-final", "int8"),
     "published": ("base", "final", "float16"),
     "signs-small": ("signs-small", "signs-small", "float32"),
     "signs": ("signs", "signs", "float16"),
@@ -71,7 +72,10 @@ def main() -> None:
         help="fingerspelling or isolated-signs, by the columns of the metadata if not given; or FILE.toml, the"
         " description of other recordings",
     )
-    presets = "those that end with small are for CPUs, the others for a GPU; the small one of the task if not given"
+    presets = (
+        "fast makes an int8 model for phones; it and those that end with small are for CPUs, the others for a GPU; the"
+        " small one of the task if not given"
+    )
     parser.add_argument("--preset", choices=list(PRESETS), help=presets)
     parser.add_argument(
         "--test-signers",

@@ -16,10 +16,11 @@ from training.settings import probability, setting, share
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    hand_shape: bool = setting(
-        False,
-        "see everyone right-handed, and the hand's shape beside the published features, where the task has hands; not"
-        " published",
+    kind: str = setting(
+        "published",
+        "what is seen where the task has hands: all landmarks, as published; these and the shape of the spelling hand,"
+        " everyone right-handed (with-hand); or that hand alone, its shape and movement (hand)",
+        choices=("published", "with-hand", "hand"),
     )
 
 
@@ -126,8 +127,7 @@ class Config:
 
 
 # Milder than published: a few epochs are too few to learn what the neighbours say of a masked character. Nothing is
-# mirrored, for `features.hand_shape` does that where it helps; that shape is the same wherever the hand is, and however
-# large.
+# mirrored, for `features.kind` does that where it helps; a hand alone is the same wherever it is, and however large.
 _SMALL_AUGMENT = Augment(
     resample_probability=0.5,
     resample_high=1.25,
@@ -141,7 +141,7 @@ _SMALL_AUGMENT = Augment(
     spatial_mask_probability=0.0,
 )
 _SMALL = Config(
-    features=Features(hand_shape=True),
+    features=Features(kind="hand"),
     encoder=Published(width=96, blocks=2, heads=4, dropout=0.1, attention_dropout=0.0),
     head=Head(dropout=0.2),
     data=Data(max_frames=160),
@@ -149,7 +149,25 @@ _SMALL = Config(
     optimizer=Optimizer(epochs=8, batch_size=8, learning_rate=2e-3, warmup_epochs=0.5),
 )
 
-# The published base and final model, and a pair of the same kind that two CPU cores train in minutes.
+_SMALL_FINAL = dataclasses.replace(
+    _SMALL,
+    encoder=Published(width=144, blocks=2, heads=4, dropout=0.1, attention_dropout=0.0),
+    data=Data(max_frames=160, plausible_only=False),
+    optimizer=dataclasses.replace(_SMALL.optimizer, epochs=12),
+)
+
+
+def _halved(config: Config, *, epochs: int) -> Config:
+    """At half the frame rate; the time that saves goes into more epochs."""
+    return dataclasses.replace(
+        config,
+        encoder=dataclasses.replace(config.encoder, halved_after="stem"),
+        optimizer=dataclasses.replace(config.optimizer, epochs=epochs),
+    )
+
+
+# The published base and final model, a pair of the same kind that two CPU cores train in minutes, and that pair at half
+# the frame rate, for phones.
 PRESETS: dict[str, Config] = {
     "base": Config(),
     "final": Config(
@@ -159,12 +177,9 @@ PRESETS: dict[str, Config] = {
         optimizer=Optimizer(epochs=1500, batch_size=256),
     ),
     "small": _SMALL,
-    "small-final": dataclasses.replace(
-        _SMALL,
-        encoder=Published(width=144, blocks=2, heads=4, dropout=0.1, attention_dropout=0.0),
-        data=Data(max_frames=160, plausible_only=False),
-        optimizer=dataclasses.replace(_SMALL.optimizer, epochs=12),
-    ),
+    "small-final": _SMALL_FINAL,
+    "fast": _halved(_SMALL, epochs=11),
+    "fast-final": _halved(_SMALL_FINAL, epochs=18),
 }
 
 
@@ -177,7 +192,7 @@ PRESETS |= {
         optimizer=Optimizer(epochs=100, batch_size=128),
     ),
     "signs-small": Config(
-        features=Features(hand_shape=True),
+        features=Features(kind="with-hand"),
         encoder=Published(width=96, blocks=1, heads=4, dropout=0.2, attention_dropout=0.1),
         head=Head(dropout=0.4, label_smoothing=0.1),
         data=Data(max_frames=96, validation_share=0.1),

@@ -212,7 +212,7 @@ class Task(abc.ABC):
       other_layouts: in which recordings to be recognized may come as well.
       folds: into how many the training clips are divided, each to be scored by a base model that has not seen it; 1:
         one model scores what it has learnt.
-      presets: those of `scripts.run_pipeline` that fit, the smallest first.
+      presets: those of `scripts.run_pipeline` that fit, the default first.
       unit: what `units` counts, in the plural.
       visible: what `seen` looks for, in words.
       plausible_rule: what `plausible` asks, in words.
@@ -225,7 +225,7 @@ class Task(abc.ABC):
     holdout: ClassVar[str]
     other_layouts: ClassVar[tuple[Layout, ...]] = ()
     folds: ClassVar[int] = 1
-    presets: ClassVar[tuple[str, ...]] = ("small", "published")
+    presets: ClassVar[tuple[str, ...]] = ("small", "fast", "published")
     unit: ClassVar[str]
     visible: ClassVar[str]
     plausible_rule: ClassVar[str]

@@ -126,7 +126,7 @@ def time_input(corpus, config: cfg.Config, size: Size) -> tuple[Costs, Cost]:
         "ours, padded to 380": lambda: exhaust(ours(pad_to=380)),
     }
     costs = {name: best(size.rounds, examples, run) for name, run in ways.items()}
-    layer = Features(TASK.points, MEAN, STD, hand_shape=False)
+    layer = Features(TASK.points, MEAN, STD, kind="published")
     compute = tf.function(layer.__call__, reduce_retracing=True)
     inputs, _ = next(iter(training_batches(corpus, TASK.points, config, plan, epoch=0)))
     mask = tf.sequence_mask(inputs["num_frames"], tf.shape(inputs["landmarks"])[1])

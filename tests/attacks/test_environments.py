@@ -324,7 +324,7 @@ SETS = ["epochs=true", "epochs=[1]", "epochs={a=1}", 'epochs="3"', "epochs", "ep
 SETS += ["learning_rate=1e400", "learning_rate=nan", "learning_rate=-inf", "learning_rate=false", "epochs=1979-05-27"]
 SETS += ["epochs=1\0", "epochs=1\nseed=2", "epochs=1\n[x]\ny=1", "epochs=" + "9" * 400, "epochs=" + "[" * 100_000]
 SETS = [f"optimizer.{each}" for each in SETS] + ["", "=", ".=1", "optimizer=3", "encoder=[]", "optimiser.epochs=3"]
-SETS += ["seed=-1", "seed=1.5", "seed=" + "9" * 5000, "features.hand_shape=1", "precision=8", "data.folds=1"]
+SETS += ["seed=-1", "seed=1.5", "seed=" + "9" * 5000, "features.kind=1", "precision=8", "data.folds=1"]
 SETS += ["encoder.name=true", 'encoder.name=["published"]', "encoder.width=3", "a." * 5000 + "b=1"]
 METADATA = "../x.csv /etc/passwd train_landmarks train.csv,../train.csv train.csv/.. . \0 a\0.csv ,"
 OUTPUTS = ("", "o\0", "o" * 300)

@@ -104,7 +104,7 @@ def tiny_config():
     from training.network.encoders import Published
 
     return cfg.Config(
-        features=cfg.Features(hand_shape=True),
+        features=cfg.Features(kind="with-hand"),
         encoder=Published(width=8, blocks=2, heads=2, dropout=0.0, attention_dropout=0.0),
         head=cfg.Head(dropout=0.0),
     )

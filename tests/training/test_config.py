@@ -126,8 +126,8 @@ def test_every_setting_can_be_written_as_toml():
 
 @pytest.mark.parametrize(("text", "value"), [("True", True), ("true", True), ("False", False), ("false", False)])
 def test_true_and_false_as_toml_or_python_writes_them(text, value):
-    for preset in ("base", "small"):  # of which one has it, and one has not
-        assert cfg.resolve(preset, overrides=[f"features.hand_shape={text}"]).features.hand_shape is value
+    for preset in ("base", "final"):  # of which one has it, and one has not
+        assert cfg.resolve(preset, overrides=[f"data.plausible_only={text}"]).data.plausible_only is value
 
 
 def test_a_word_needs_no_quotes():
@@ -185,7 +185,7 @@ def test_every_setting_is_told_with_its_meaning_and_range():
     named = [name for name, *_ in settings.flat(cfg.Config())]
     others = {name for encoder in ENCODERS.values() for name, *_ in settings.flat(encoder(), "encoder.")}
     assert set(told) == set(named) | others
-    assert {"seed", "precision", "features.hand_shape", "encoder.width", "head.dropout_epoch"} <= set(named)
+    assert {"seed", "precision", "features.kind", "encoder.width", "head.dropout_epoch"} <= set(named)
     for name, value, field in settings.flat(cfg.Config()):
         shown = str(value).lower() if isinstance(value, bool) else value
         limits = "true or false" if isinstance(value, bool) else str(field.metadata["range"])

@@ -37,7 +37,7 @@ class Model(keras.Model):
         self.task = task
         self.frames = config.encoder.frames
         self._max_frames = config.data.max_frames
-        self.features = Features(task.points, mean, std, hand_shape=config.features.hand_shape, name="features")
+        self.features = Features(task.points, mean, std, kind=config.features.kind, name="features")
         with _precision(precision):
             self.encoder = config.encoder.make()
             self.head = HEADS[task.head](config.head, len(task.classes), self.encoder.width, name="head")

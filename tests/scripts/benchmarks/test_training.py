@@ -45,7 +45,7 @@ def test_the_published_way_computes_the_published_features(corpus, monkeypatch):
     batches = published_input.batches(corpus, mean, std, max_frames=longest, batch_size=4, features=True)
     ((found, labels),) = batches.as_numpy_iterator()
     assert found.shape == (4, longest, 600)
-    layer = Features(TASK.points, mean, std, hand_shape=False)
+    layer = Features(TASK.points, mean, std, kind="published")
     ((inputs, targets),) = evaluation_batches(corpus, max_frames=longest, batch_size=4)[0].as_numpy_iterator()
     mask = np.arange(longest) < inputs["num_frames"][:, None]
     expected = np.array(layer(inputs["landmarks"], mask=mask))

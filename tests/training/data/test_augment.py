@@ -46,7 +46,7 @@ def applied(landmarks, config, seed=0):
 
 
 def network_input(landmarks):
-    layer = Features(POINTS, np.zeros(600), np.ones(600), hand_shape=False)
+    layer = Features(POINTS, np.zeros(600), np.ones(600), kind="published")
     return np.array(layer(landmarks[None], mask=np.ones((1, len(landmarks)), bool)))[0]
 
 
