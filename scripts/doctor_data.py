@@ -74,7 +74,7 @@ def usable_clips(data: pathlib.Path, table: Metadata, task: tasks.Task) -> Itera
 
 
 def time_run(sample: list[Clip], task: tasks.Task, training_frames: list[int]) -> Finding:
-    """Trains some steps of the small presets, and estimates from them what `scripts/run_pipeline` trains with them."""
+    """Trains some steps of the presets for CPUs, and estimates what `scripts/run_pipeline` takes to train with them."""
     devices.use("auto")
     from training.data.input_pipeline import passes  # only now: it needs TensorFlow
 

@@ -46,7 +46,7 @@ from training.data import holdout
 # For each preset of this script: the training presets of the base and the final model, and how the latter is stored.
 PRESETS = {
     "small": ("small", "small-final", "float32"),
-    "fast": ("fast", "fast-final", "int8"),
+    "fast": ("fast", "fast-final", "float32"),
     "published": ("base", "final", "float16"),
     "signs-small": ("signs-small", "signs-small", "float32"),
     "signs": ("signs", "signs", "float16"),
@@ -73,8 +73,8 @@ def main() -> None:
         " description of other recordings",
     )
     presets = (
-        "fast makes an int8 model for phones; it and those that end with small are for CPUs, the others for a GPU; the"
-        " small one of the task if not given"
+        "fast, and those that end with small, are for CPUs, the others for a GPU; if not given, fast for"
+        " fingerspelling, the small one for other tasks"
     )
     parser.add_argument("--preset", choices=list(PRESETS), help=presets)
     parser.add_argument(

@@ -215,7 +215,7 @@ _COMMENTS = {
     "group": "who: never split over training and test",
     "window": "frames; the class of a window is that of most of its rows",
     "ignore": "classes that are left out",
-    "rotate": "the three axes of a sensor, which may be worn turned: training turns them",
+    "rotate": "the axes of a sensor that may be worn turned: training turns them; delete if all wore it alike",
     "test": "which clips are tested on",
 }
 

@@ -225,7 +225,7 @@ class Task(abc.ABC):
     holdout: ClassVar[str]
     other_layouts: ClassVar[tuple[Layout, ...]] = ()
     folds: ClassVar[int] = 1
-    presets: ClassVar[tuple[str, ...]] = ("small", "fast", "published")
+    presets: ClassVar[tuple[str, ...]] = ("fast", "small", "published")
     unit: ClassVar[str]
     visible: ClassVar[str]
     plausible_rule: ClassVar[str]

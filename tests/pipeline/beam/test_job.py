@@ -141,7 +141,7 @@ def test_what_is_said_of_a_data_set(tmp_path, clip, capsys, monkeypatch):
     said, advice = capsys.readouterr().out.splitlines()
     assert said.startswith(f"{tmp_path}: 3 clips read (0.0 MB), 1 written (1 train, 0 validation, 0 test; 0.0 MB)")
     assert said.endswith("; rejected: 2 empty_label")
-    assert advice == f"next: python -m training.train --dataset {tmp_path} --output RUN --preset small"
+    assert advice == f"next: python -m training.train --dataset {tmp_path} --output RUN --preset fast"
     monkeypatch.setenv(processes.CALLED, "1")
     conversion.tell(tmp_path, manifest)
     assert capsys.readouterr().out.splitlines() == [said]  # the caller says what comes next
