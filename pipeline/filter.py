@@ -144,8 +144,9 @@ def filter_dataset(
     if made:
         kept = ", ".join(f"{made['splits'][split]['clips']:,} of {source.count(split):,} {split}" for split in SPLITS)
         print(f"{output}: kept {kept}; threshold {threshold} ({origin})")
+        _, final = source.task.default_presets()
         progress.next_step(
-            f"python -m training.train {arguments.command('--dataset', output)} --output RUN --preset final"
+            f"python -m training.train {arguments.command('--dataset', output)} --output RUN --preset {final}"
         )
 
 

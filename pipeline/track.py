@@ -66,7 +66,7 @@ def main() -> None:
     folder = args.output / videos.FOLDER
     recognize = arguments.command("python", "-m", "inference.recognize", folder, "--model", "MODEL")
     convert = arguments.command("scripts/run_pipeline", "--data", args.output, "--output", "DIRECTORY")
-    progress.next_step(f"{recognize if args.labels is None else convert}")
+    progress.next_step(recognize if args.labels is None else convert)
 
 
 def add_options(parser: arguments.Parser) -> None:

@@ -19,7 +19,6 @@ from pipeline.dataset.splits import TRAIN, SplitRule
 from pipeline.dataset.symptoms import Symptoms
 from pipeline.tasks.faults import Fault
 from scripts.doctor import FAIL, GB, OK, WARN, Finding
-from scripts.run_pipeline import PRESETS
 from training import config as cfg
 from training import devices
 
@@ -78,15 +77,16 @@ def time_run(sample: list[Clip], task: tasks.Task, training_frames: list[int]) -
     devices.use("auto")
     from training.data.input_pipeline import passes  # only now: it needs TensorFlow
 
-    base, final = (cfg.PRESETS[name] for name in PRESETS[task.presets[0]][:2])
+    base, final = (cfg.PRESETS[name] for name in task.default_presets())
     folds = task.folds  # each base model is trained without one, where there are several
     seconds = 0.0
     for config, models, share in ((base, folds, 1 - 1 / folds if folds > 1 else 1), (final, 1, 1)):
         frames = share * int(np.minimum(training_frames, config.data.max_frames).sum())
         epochs = config.optimizer.epochs * passes(round(share * len(training_frames)), config.optimizer)
         seconds += models * epochs * frames * seconds_per_frame(sample, task, config)
+    preset = next(iter(task.presets))
     text = (
-        f"preset {task.presets[0]}: training {folds + 1} models takes about {duration(seconds)}, by {STEPS} steps of"
+        f"preset {preset}: training {folds + 1} models takes about {duration(seconds)}, by {STEPS} steps of"
         f" each preset, which held {peak_memory() / GB:.2g} GB. The larger presets are for a GPU or TPU"
     )
     return OK, "run", text

@@ -43,15 +43,8 @@ from pipeline.tasks import body
 from training import config
 from training.data import holdout
 
-# For each preset of this script: the training presets of the base and the final model, and how the latter is stored.
-PRESETS = {
-    "small": ("small", "small-final", "float32"),
-    "fast": ("fast", "fast-final", "float32"),
-    "published": ("base", "final", "float16"),
-    "signs-small": ("signs-small", "signs-small", "float32"),
-    "signs": ("signs", "signs", "float16"),
-    "sequence-small": ("sequence-small", "sequence-small", "float32"),
-}
+PRESETS = {name: pair for task in tasks.TASKS.values() for name, pair in task.presets.items()}
+IN_FLOAT16 = ("published", "signs")  # whose final model is stored so, as it is large
 BY = ("signer", "clip")  # what folds are of
 KIND = directories.Kind("pipeline run", made_by="scripts/run_pipeline")
 DATASET, FILTERED = "dataset", "dataset-filtered"
@@ -106,7 +99,7 @@ def main() -> None:
     table, task = conversion.listed(arguments.data, arguments.task)
     arguments.task = arguments.task or task.name
     arguments.folds = arguments.folds or task.folds
-    arguments.preset = arguments.preset or task.presets[0]
+    arguments.preset = arguments.preset or next(iter(task.presets))
     truth = read_truth(arguments.truth) if arguments.truth else {}
     check(arguments, table, task, truth)
     test = ",".join(map(str, arguments.test_signers)) or None
@@ -137,7 +130,7 @@ def check(arguments: argparse.Namespace, table: Metadata, task: tasks.Task, trut
     if arguments.preset not in task.presets:
         fitting = " or ".join(task.presets)
         raise UserError(f"--preset {arguments.preset} is not for the task {task.name}: expected {fitting}")
-    for preset in PRESETS[arguments.preset][:2]:
+    for preset in task.presets[arguments.preset]:
         config.resolve(preset, overrides=arguments.set)
     split_of = SplitRule(test_signers=arguments.test_signers).assign(table.entries.values())
     if arguments.folds > 1:
@@ -158,7 +151,8 @@ class Stage:
 
 def stages(arguments: argparse.Namespace) -> list[Stage]:
     """The commands, in order; each reads the directories of those before it."""
-    base, final, weights = PRESETS[arguments.preset]
+    base, final = PRESETS[arguments.preset]
+    weights = "float16" if arguments.preset in IN_FLOAT16 else "float32"
     made = {name: as_word(arguments.output / name) for name in (DATASET, "scores", FILTERED, "final", "model")}
     changes = [word for change in arguments.set for word in ("--set", change)]
     test_signers = ",".join(map(str, arguments.test_signers))

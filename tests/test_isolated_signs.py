@@ -128,6 +128,7 @@ def test_what_is_rejected(data, tmp_path, command):
 
 def test_presets_are_for_the_head_of_the_task():
     assert set(IsolatedSigns.presets) <= run_pipeline.PRESETS.keys()
+    assert IsolatedSigns.default_presets() == ("signs-small", "signs-small")
 
 
 NAMED_IN = re.compile(r"pipeline/(tasks|synthesis)/.*|pipeline/synthesize\.py|training/config\.py")

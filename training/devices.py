@@ -39,7 +39,7 @@ def use(device: str) -> None:
         if keras.backend.backend() == "tensorflow":
             keras.ops.zeros(())  # some is only said when something is computed
 
-    # It warns that shapes differ from batch to batch, which they are to.
+    # TensorFlow warns where shapes differ from batch to batch; here they should.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     backend = keras.backend.backend()
     if backend != os.environ["KERAS_BACKEND"]:

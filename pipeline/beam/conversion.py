@@ -211,7 +211,7 @@ def tell(output: AnyPath, manifest: dict[str, Any]) -> None:
     """Prints what became of what was read, and what to do next."""
     counts = ", ".join(f"{manifest['splits'][split]['clips']:,} {split}" for split in SPLITS)
     rejected = ", ".join(f"{count:,} {reason}" for reason, count in manifest["rejected"].items()) or "none"
-    preset = tasks.named(manifest["task"]["name"]).presets[0]
+    preset, _ = tasks.named(manifest["task"]["name"]).default_presets()
     print(
         f"{output}: {manifest['read']:,} clips read ({manifest['bytes_read'] / 1e6:,.1f} MB),"
         f" {manifest['written']:,} written ({counts}; {manifest['bytes_written'] / 1e6:,.1f} MB);"

@@ -121,18 +121,11 @@ def _check_groups(data: AnyPath, described: Tables, entries: Iterable[tuple[str,
 
 def files_of(data: AnyPath, described: Tables) -> list[str]:
     """The files of a data folder that the description means, sorted. Raises `UserError` where there is none."""
-    pattern = described.files
     if not data.is_dir():
         raise UserError(f"{data}: {errors.what_is_there(data)}; expected a data folder")
-    try:
-        if ".." in pathlib.PurePosixPath(pattern).parts:
-            raise ValueError("it leaves DATA")
-        files = sorted(path.relative_to(data).as_posix() for path in data.glob(pattern) if path.is_file())
-    except (NotImplementedError, ValueError, IndexError) as error:
-        raise UserError(f"files = {pattern!r}: {error}; expected a pattern such as recordings/*.csv") from error
-    files = [path for path in files if path != described.labels]
+    files = tabular.files_of(data, described)
     if not files:
-        raise UserError(f"{data} has no files {pattern}: correct the pattern in the description")
+        raise UserError(f"{data} has no files {described.files}: correct the pattern in the description")
     return files
 
 

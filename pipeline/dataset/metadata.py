@@ -8,7 +8,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Sequence
 
-from pipeline.common import errors, tables
+from pipeline.common import arguments, errors, tables
 from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
 from pipeline.tasks.task import MetadataColumns
@@ -112,10 +112,10 @@ def _expected(data: AnyPath, name: str) -> str:
     """The end of a message about `data` that is not a data folder: what is expected, and where it may be."""
     packed = [file for file in (data, data / f"{name}.zip") if file.suffix == ".zip" and file.is_file()]
     found = f" (unpack {packed[0]})" if packed else errors.suggest_path(data, lambda path: (path / name).is_file())
+    # Not what Kaggle's sets are made of: other recordings are mostly in CSV.
     tables = isinstance(data, pathlib.Path) and any(any(data.glob(each)) for each in ("*.csv", "*/*.csv"))
-    other = (
-        f"; of other recordings say --task FILE.toml, which python -m pipeline.describe {data} writes" if tables else ""
-    )
+    describe = arguments.command("python", "-m", "pipeline.describe", data, "--output", "task.toml")
+    other = f"; other recordings need --task task.toml, of which {describe} writes a first version" if tables else ""
     return f"expected a data folder with {name} and the files it lists{found}{other}"
 
 

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
+from pipeline.common.errors import UserError
 from pipeline.common.storage import AnyPath
 from pipeline.dataset import long, parquet, tabular, wide
 from pipeline.dataset.takes import Take
@@ -63,13 +64,20 @@ def read_takes(path: AnyPath, task: Task) -> Iterator[Take]:
 
 
 def files_of(source: AnyPath, task: Task) -> list[AnyPath]:
-    """The file, or those of the folder that may hold clips of the task. Raises `UserError` where there is none.
+    """The file, or those of the folder that may hold clips of the task.
 
-    Of a task from a description, those of its pattern: of a data folder, or of one of its folders.
+    Of a task from a description, those that its pattern means; where it means none, all tables but that of labels.
+
+    Raises:
+      UserError: there is none.
     """
-    if not isinstance(task.layout, Tables):
+    layout = task.layout
+    if not isinstance(layout, Tables):
         return parquet.files_of(source)
-    labels = task.layout.labels.rpartition("/")[2]
-    found: list[AnyPath] = sorted(source.glob(task.layout.files)) if source.is_dir() else []
-    files = found or parquet.files_of(source, tabular.ENDINGS)
-    return [file for file in files if file == source or file.name != labels]
+    if source.is_dir() and (found := tabular.files_of(source, layout)):
+        return [source / name for name in found]
+    labels = layout.labels.rpartition("/")[2]
+    files = [each for each in parquet.files_of(source, tabular.ENDINGS) if each == source or each.name != labels]
+    if not files:
+        raise UserError(f"{source} holds {labels} alone: expected files {layout.files}, or a folder of such files")
+    return files

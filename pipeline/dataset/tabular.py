@@ -9,6 +9,7 @@ import contextlib
 import csv
 import io
 import itertools
+import pathlib
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -29,6 +30,22 @@ ENDINGS = (".csv", ".tsv", ".txt", parquet.ENDING)
 _MISSING = ["", "NaN", "nan", "NA", "null", "NULL", "None"]
 _BLOCK = 1 << 20  # bytes of CSV decoded at a time
 _ROWS = 4096  # of parquet
+
+
+def files_of(data: AnyPath, described: Tables) -> list[str]:
+    """The files of a folder that the description's pattern means, the table of labels not among them, sorted.
+
+    Raises:
+      UserError: it is no pattern within the folder.
+    """
+    pattern = described.files
+    try:
+        if ".." in pathlib.PurePosixPath(pattern).parts:
+            raise ValueError("it leaves DATA")
+        files = sorted(path.relative_to(data).as_posix() for path in data.glob(pattern) if path.is_file())
+    except (NotImplementedError, ValueError, IndexError) as error:
+        raise UserError(f"files = {pattern!r}: {error}; expected a pattern such as recordings/*.csv") from error
+    return [path for path in files if path != described.labels]
 
 
 def read_clips(path: AnyPath, task: Task, ids: Sequence[int]) -> Iterator[tuple[int, np.ndarray | Fault]]:

@@ -6,6 +6,7 @@ signs of its metadata in alphabetical order.
 
 import dataclasses
 from collections.abc import Iterable
+from typing import ClassVar
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class IsolatedSigns(OneClass):
     metadata = MetadataColumns(file="train.csv", path="path", id="sequence_id", signer="participant_id", label="sign")
     layout = body.LONG
     other_layouts = (body.WIDE,)
-    presets = ("signs-small", "signs")
+    presets: ClassVar = {"signs-small": ("signs-small", "signs-small"), "signs": ("signs", "signs")}
     unit = "signs"
     visible = "a hand"
     plausible_rule = f"at least {FEWEST_FRAMES} frames with a hand"

@@ -212,7 +212,8 @@ class Task(abc.ABC):
       other_layouts: in which recordings to be recognized may come as well.
       folds: into how many the training clips are divided, each to be scored by a base model that has not seen it; 1:
         one model scores what it has learnt.
-      presets: those of `scripts.run_pipeline` that fit, the default first.
+      presets: those of `scripts.run_pipeline`, the default first: which of `training.config` its base and its final
+        model take.
       unit: what `units` counts, in the plural.
       visible: what `seen` looks for, in words.
       plausible_rule: what `plausible` asks, in words.
@@ -225,11 +226,20 @@ class Task(abc.ABC):
     holdout: ClassVar[str]
     other_layouts: ClassVar[tuple[Layout, ...]] = ()
     folds: ClassVar[int] = 1
-    presets: ClassVar[tuple[str, ...]] = ("fast", "small", "published")
+    presets: ClassVar[dict[str, tuple[str, str]]] = {
+        "fast": ("fast", "fast-final"),
+        "small": ("small", "small-final"),
+        "published": ("base", "final"),
+    }
     unit: ClassVar[str]
     visible: ClassVar[str]
     plausible_rule: ClassVar[str]
     frames_a_unit: ClassVar[int] = 0
+
+    @classmethod
+    def default_presets(cls) -> tuple[str, str]:
+        """Of `training.config`, for the base and the final model."""
+        return next(iter(cls.presets.values()))
 
     @property
     @abc.abstractmethod

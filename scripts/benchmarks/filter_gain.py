@@ -39,7 +39,6 @@ from pipeline.scores.truth import read_truth
 from pipeline.tasks.task import MetadataColumns, Task
 from scripts.benchmarks import trials
 from scripts.benchmarks.trials import Trial, stage
-from scripts.run_pipeline import PRESETS
 from training import config
 
 WAYS = ("all clips", "filtered clips", "good clips")
@@ -73,7 +72,7 @@ def main() -> None:
         raise UserError(
             f"--task {args.task}: labels are exchanged in a metadata file such as train.csv, and this task has none"
         )
-    base, final, _ = PRESETS[task.presets[0]]
+    base, final = task.default_presets()
     args.base, args.preset = args.base or base, args.preset or final
     left_out = set(read_truth(args.truth)) if args.truth else set()
     if left_out and not left_out & table.entries.keys():

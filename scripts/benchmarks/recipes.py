@@ -43,7 +43,6 @@ from pipeline.scores.score_table import Row
 from pipeline.scores.truth import read_truth
 from scripts.benchmarks import trials
 from scripts.benchmarks.trials import Trial, stage
-from scripts.run_pipeline import PRESETS
 from training import config
 
 REPORT = "report.json"
@@ -69,7 +68,7 @@ def main() -> None:
     parser.add_argument("--test", nargs="+", metavar="RECIPE", help="train these on all, and tell of the test signers")
     args = parser.parse_args()
     table, task = conversion.listed(args.data, args.task)
-    base, final, _ = PRESETS[task.presets[0]]
+    base, final = task.default_presets()
     args.task, args.base, args.preset = args.task or task.name, args.base or base, args.preset or final
     args.folds = task.folds
     recipes = read_recipes(args.recipes, args.preset)

@@ -245,10 +245,15 @@ def make_model(config: cfg.Config, *, jit_compile: bool, precision: str = "float
 
 
 def training_flops(model, num_frames: int) -> float:
-    """Of a training step, for one example: every weight of a matrix or convolution is used once a frame."""
-    weights = sum(int(np.prod(v.shape)) for v in model.trainable_variables if len(v.shape) > 1)
-    attention = 2 * model.encoder.width * num_frames * len(model.encoder.blocks)  # scores, and sums of values
-    return 3 * 2 * num_frames * (weights + attention)
+    """Of a training step, for one example: every weight of a matrix or convolution is used once a frame.
+
+    Of an encoder that gives fewer frames, the stem sees all of them, and the rest those that it gives.
+    """
+    stem = int(np.prod(model.encoder.stem.kernel.shape))
+    rest = sum(int(np.prod(v.shape)) for v in model.trainable_variables if len(v.shape) > 1) - stem
+    given = int(model.frames(num_frames))
+    attention = 2 * model.encoder.width * given * len(model.encoder.blocks)  # scores, and sums of values
+    return 3 * 2 * (num_frames * stem + given * (rest + attention))
 
 
 def time_model(

@@ -19,8 +19,7 @@ from training.data import augment
 from training.data.corpus import Corpus
 
 _NO_PARTNER = -1
-# That make batches. Some of the work needs Python's lock: the more threads, the longer all wait for it. With 16 cores
-# one thread made 3,900 clips a second, four 3,400, sixteen 1,900.
+# Threads that make batches. Some of the work needs Python's lock: with more, all wait longer (training/README.md).
 _THREADS = 2
 
 
@@ -179,7 +178,7 @@ def _padded(inputs: list[np.ndarray], pad_to: int | None) -> np.ndarray:
 def _batches(
     batch: Callable[..., tuple[Any, Any, Any, Any]], rows: tf.data.Dataset, shape: tuple[int | None, ...]
 ) -> tf.data.Dataset:
-    """A batch of each row, made in numpy by two threads: most of its work on arrays is done without Python's lock.
+    """A batch of each row, made in numpy by `_THREADS`.
 
     One call for a whole batch: what `tf.data` does for each element costs more than the augmentation of it.
     """

@@ -26,8 +26,9 @@ class Features(keras.layers.Layer):
       hand       the shape of the spelling hand and its movement, and nothing else
 
     The shape: the hand's points relative to its wrist, divided by their root mean square over the clip. The movement:
-    how the shape changes within two frames, and how the wrist moves within one and two, in the same unit. With either
-    kind a clip that shows more of the left hand is mirrored first, so that left- and right-handed signers look alike.
+    how the shape changes within two frames, and how the wrist moves within one and two, in the same unit. With
+    `with-hand` and `hand` a clip that shows more of the left hand is mirrored first, so that left- and right-handed
+    signers look alike.
     """
 
     def __init__(self, points: Points, mean: np.ndarray, std: np.ndarray, *, kind: str, **kwargs):

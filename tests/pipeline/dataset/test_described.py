@@ -167,6 +167,19 @@ def test_what_is_left_over_is_said(data, described):
     ]
 
 
+def test_a_data_folder_means_the_files_of_its_pattern(data, described):
+    """And another folder its tables but for that of labels."""
+    _, task, _ = described(FILES)
+    (data / "clips/folder.csv").mkdir()
+    names = [f"r{i:02d}.csv" for i in range(12)]
+    assert readers.files_of(data, task) == [data / "clips" / name for name in names]
+    assert [each.name for each in readers.files_of(data / "clips", task) if each.is_file()] == names
+    for name in (*(f"clips/{each}" for each in names), "all.csv", "wide.csv"):
+        (data / name).unlink()
+    with pytest.raises(UserError, match=r"holds labels.csv alone: expected files clips/\*.csv, or a folder of such"):
+        readers.files_of(data, task)
+
+
 def test_a_task_travels_as_json(described):
     for text in (FILES, TABLE, ROWS, STREAMS + "purity = 0.5\n"):
         _, task, _ = described(text)

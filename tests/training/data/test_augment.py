@@ -45,13 +45,13 @@ def applied(landmarks, config, seed=0):
     return changed
 
 
-def network_input(landmarks):
-    layer = Features(POINTS, np.zeros(600), np.ones(600), kind="published")
+def network_input(landmarks, kind="published"):
+    layer = Features(POINTS, np.zeros(600), np.ones(600), kind=kind)
     return np.array(layer(landmarks[None], mask=np.ones((1, len(landmarks)), bool)))[0]
 
 
-def difference(landmarks, changed):
-    return np.abs(network_input(changed) - network_input(landmarks)).max()
+def difference(landmarks, changed, kind="published"):
+    return np.abs(network_input(changed, kind) - network_input(landmarks, kind)).max()
 
 
 @pytest.mark.parametrize("config", ONLY.values(), ids=ONLY)
@@ -59,6 +59,15 @@ def test_each_changes_what_the_network_sees(clip, config):
     landmarks = clip(20, np.s_[3:5, RIGHT_HAND])
     for seed in SEEDS:
         assert difference(landmarks, applied(landmarks, config, seed)) > 0.01
+
+
+@pytest.mark.parametrize("name", ["rotation", "shear", "time_mask"])
+def test_each_of_the_small_presets_changes_what_is_seen_of_a_hand_alone(clip, name):
+    """What they draw besides, a hand alone takes back: see there."""
+    assert cfg.PRESETS["small"].augment.spatial_mask_probability == cfg.PRESETS["small"].augment.mirror_probability == 0
+    landmarks = clip(20, np.s_[3:5, RIGHT_HAND])
+    for seed in SEEDS:
+        assert difference(landmarks, applied(landmarks, ONLY[name], seed), "hand") > 0.01
 
 
 def test_a_shift_changes_what_the_network_sees_where_there_is_no_face(clip):
