@@ -13,6 +13,8 @@ from pipeline.dataset.features import DEFAULT_CENTRE, num_features
 from pipeline.tasks.task import Points
 from training.network.layers import frame_axes, frame_numbers
 
+LOUDEST = 100.0  # of the features of a hand alone: that many sizes of it
+
 
 class Features(keras.layers.Layer):
     """Landmarks (B, T, P, D), NaN for missing, and mask (B, T) to features (B, T, F), 0 for missing.
@@ -61,7 +63,9 @@ class Features(keras.layers.Layer):
         if self.kind != "published":
             parts += self._of_hand(position, mask)
         features = ops.concatenate(parts, axis=-1)
-        return ops.where(ops.isnan(features), 0.0, features)
+        features = ops.where(ops.isnan(features), 0.0, features)
+        # A hand that is one point, but moves, would be as loud as one likes, up to infinity.
+        return ops.clip(features, -LOUDEST, LOUDEST) if self.kind == "hand" else features
 
     def _published(self, position_BxTxPxD, mask):
         normalized = position_BxTxPxD
