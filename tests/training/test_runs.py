@@ -55,7 +55,7 @@ def test_the_log_for_tensorboard(tmp_path):
 def test_the_way_back_to_the_trained_model(toy_run, toy_dataset):
     run, dataset = Run.open(toy_run), Dataset.open(toy_dataset)
     assert (run.task.as_json(), run.dataset) == (dataset.task.as_json(), dataset.fingerprint)
-    assert (run.config.encoder.width, run.config.optimizer.epochs) == (8, 2)
+    assert (run.config.encoder.width, run.config.optimizer.epochs) == (12, 2)
     model = run.load_model()
     np.testing.assert_array_equal(model.features.mean, dataset.mean)
     np.testing.assert_array_equal(model.features.std, dataset.std)

@@ -50,7 +50,7 @@ def test_what_a_run_leaves(toy_run):
     names = {"request.json", "manifest.json", STATISTICS, manifest["weights"], runs.CHECKPOINT, runs.HISTORY, runs.LOGS}
     assert {path.name for path in toy_run.iterdir()} == names
     assert [path.name for path in (toy_run / runs.LOGS).iterdir()] == ["events.out.tfevents.0"]
-    assert (run.config.encoder.width, run.config.optimizer.epochs) == (8, 2)
+    assert (run.config.encoder.width, run.config.optimizer.epochs) == (12, 2)
     assert (manifest["implausible"], manifest["too_few_frames"]) == (1, 0)
     assert manifest["training_clips"] + manifest["validation_clips"] == 24 - 1
     assert [row["epoch"] for row in rows] == [1, 2]
