@@ -39,8 +39,7 @@ def use(device: str) -> None:
         if keras.backend.backend() == "tensorflow":
             keras.ops.zeros(())  # some is only said when something is computed
 
-    # TensorFlow warns where shapes differ from batch to batch; here they should.
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    logging.getLogger("tensorflow").addFilter(_is_no_warning_of_retracing)
     backend = keras.backend.backend()
     if backend != os.environ["KERAS_BACKEND"]:
         raise RuntimeError(f"keras was imported with {backend} before {os.environ['KERAS_BACKEND']} was chosen")
@@ -59,6 +58,11 @@ def use(device: str) -> None:
     console.print(f"JAX computes on {len(names)} {names[0].partition(':')[0].upper()} device{'s' * (len(names) > 1)}")
     if len(names) > 1:
         keras.distribution.set_distribution(keras.distribution.DataParallel(devices=names))
+
+
+def _is_no_warning_of_retracing(record: logging.LogRecord) -> bool:
+    """TensorFlow warns where shapes differ from batch to batch; here they should."""
+    return "retracing" not in record.getMessage()
 
 
 def describe() -> str:

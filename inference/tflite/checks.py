@@ -184,14 +184,8 @@ def check_answers(answers: list[Answer], edge_cases: dict[str, np.ndarray], weig
     equal = sum(each.answer == each.trained for each in answers)
     # Within the tolerance of outputs, only a tie can change the prediction.
     shown = f"{equal:,} of {len(answers):,} ({equal / len(answers):.1%})"
-    verdicts.append(
-        Verdict(
-            "predictions of the trained model",
-            shown,
-            "only ties may differ" if weights.exact else "told, not judged",
-            None,
-        )
-    )
+    expected = "only ties may differ" if weights.exact else "told, not judged"
+    verdicts.append(Verdict("predictions of the trained model", shown, expected, None))
     return verdicts
 
 

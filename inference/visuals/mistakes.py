@@ -70,16 +70,13 @@ def _of_table(table: Scored, split: str, sources: Sources) -> list[Block]:
             for key, each in found["disjoint"].items()
             if each
         ),
-        *(
-            [["error rate", f"{found['error_rate']:.4f} of {found['units']:,} {found['unit']}"]]
-            if "top5" not in found  # of clips with one class the exact ones say the same
-            else []
-        ),
         ["exact", f"{found['exact']:,} ({found['exact'] / found['clips']:.1%})"],
     ]
     if "top5" in found:
         figures += [["among the best five", f"{found['top5']:.4f}"], ["balanced accuracy", f"{found['balanced']:.4f}"]]
     else:
+        # Not of clips with one class: the exact ones say the same.
+        figures.append(["error rate", f"{found['error_rate']:.4f} of {found['units']:,} {found['unit']}"])
         figures.append(["edits", ", ".join(f"{count:,} {kind}" for kind, count in found["edits"].items())])
     by: list[str | Table | Chart] = [
         charts.intervals(f"By {people(task)}, the worst first", _worst(found["by_signer"]), across="score"),

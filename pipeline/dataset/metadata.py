@@ -113,10 +113,11 @@ def _expected(data: AnyPath, name: str) -> str:
     packed = [file for file in (data, data / f"{name}.zip") if file.suffix == ".zip" and file.is_file()]
     found = f" (unpack {packed[0]})" if packed else errors.suggest_path(data, lambda path: (path / name).is_file())
     # Not what Kaggle's sets are made of: other recordings are mostly in CSV.
-    tables = isinstance(data, pathlib.Path) and any(any(data.glob(each)) for each in ("*.csv", "*/*.csv"))
-    describe = arguments.command("python", "-m", "pipeline.describe", data, "--output", "task.toml")
-    other = f"; other recordings need --task task.toml, of which {describe} writes a first version" if tables else ""
-    return f"expected a data folder with {name} and the files it lists{found}{other}"
+    local = isinstance(data, pathlib.Path)
+    if local and not found and any(any(data.glob(pattern)) for pattern in ("*.csv", "*/*.csv")):
+        describe = arguments.command("python", "-m", "pipeline.describe", data, "--output", "task.toml")
+        found = f"; other recordings need --task task.toml, of which {describe} writes a first version"
+    return f"expected a data folder with {name} and the files it lists{found}"
 
 
 def _entries(file: AnyPath, content: bytes, columns: MetadataColumns) -> Iterator[tuple[Entry, str]]:

@@ -30,8 +30,6 @@ def show(report: Mapping[str, Any], out: Console, *, title: str) -> None:
         words = name.replace("_", " ")
         told = f"{scored(figures)}, {figures['clips']:,} clips" if figures else "no clips"
         table.add_row(f"  {words}", told)
-    if not report.get("by_label"):  # of clips with one class the exact ones say the same
-        table.add_row("error rate", f"{report['error_rate']:.4f} of {report['units']:,} {report['unit']}")
     table.add_row("exact", f"{report['exact']:,} ({report['exact'] / report['clips']:.1%})")
     if by_label := report.get("by_label"):
         table.add_row("among the best five", f"{report['top5']:.4f}")
@@ -42,6 +40,8 @@ def show(report: Mapping[str, Any], out: Console, *, title: str) -> None:
         table.add_row("never recognized", Text(", ".join(never) or "none"))
         table.add_row("most confused", Text(_most(report["confusions"], analysis.KINDS[0])))
     else:
+        # Not of clips with one class: the exact ones say the same.
+        table.add_row("error rate", f"{report['error_rate']:.4f} of {report['units']:,} {report['unit']}")
         table.add_row("edits", ", ".join(f"{count:,} {kind}" for kind, count in report["edits"].items()))
         for kind in analysis.KINDS:
             table.add_row(f"most {kind}", Text(_most(report["confusions"], kind)))  # as it is: it may hold a bracket

@@ -1,4 +1,5 @@
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -14,6 +15,18 @@ from training.data.corpus import Corpus
 from training.data.holdout import Holdout
 from training.predict import predict
 from training.runs import Run
+
+
+def test_of_tensorflow_s_warnings_that_of_retracing_is_not_shown(caplog):
+    devices.use("cpu")
+    logger = logging.getLogger("tensorflow")
+    logger.propagate, before = True, logger.propagate
+    try:
+        logger.warning("5 out of the last %d calls triggered tf.function retracing", 5)
+        logger.warning("something else")
+    finally:
+        logger.propagate = before
+    assert [record.getMessage() for record in caplog.records] == ["something else"]
 
 
 @pytest.fixture

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from pipeline.common.errors import UserError
@@ -17,6 +19,19 @@ def test_reads_the_kaggle_layout(kaggle_data, example_recordings):
     assert table.paths == [f"train_landmarks/{i}.parquet" for i in (1, 2, 3)]
     assert table.signers == [1, 2, 3, 4]
     assert [entry.label for entry in table.entries.values()] == [each.phrase for each in example_recordings]
+
+
+def test_a_folder_of_other_tables_is_told_of_descriptions(tmp_path):
+    data = tmp_path / "my data"
+    (data / "recordings").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"the files it lists$"):
+        metadata.read(data, COLUMNS)
+    (data / "recordings/1.csv").write_text("x,y\n1,2\n")
+    advice = (
+        f"; other recordings need --task task.toml, of which python -m pipeline.describe '{data}' --output task.toml"
+    )
+    with pytest.raises(UserError, match=re.escape(advice)):
+        metadata.read(data, COLUMNS)
 
 
 def test_quotes_commas_spaces_and_other_alphabets_survive(tmp_path):
