@@ -137,7 +137,7 @@ def learn_language(directory: pathlib.Path, dataset: Dataset, trained: Run) -> d
 
     Returns:
       The errors on validation clips without it and with each weight of it; None for a task that has no use for one, or
-      another dataset than the one trained on, of which it is not known what validates.
+      another dataset than the one trained on, of which it is not known what validates, or where nothing does.
     """
     task = trained.task
     if task.contract.filler is None:
@@ -146,6 +146,9 @@ def learn_language(directory: pathlib.Path, dataset: Dataset, trained: Run) -> d
         progress.note(f"{dataset.path} is not what the run was trained on: no language model")
         return None
     holdout = Holdout.of(dataset, trained.config.data)
+    if not holdout.validation:
+        progress.note("no clips validate: no language model")
+        return None
     every = 1 + (len(holdout.validation) - 1) // checks.CHECKED_CLIPS
     validation = list(itertools.islice(holdout.read_validation(dataset), 0, None, every))
     heldout_labels = {each.label for each in validation}

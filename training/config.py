@@ -40,7 +40,7 @@ class Data:
     validation_share: float = setting(
         0.05,
         "share of the training labels (or signers, as the task says) held out to validate on, where the dataset has no"
-        " validation split",
+        " validation split; 0: none validate, and the last weights are kept",
         at_least=0,
         below=1,
     )

@@ -8,7 +8,8 @@ checkpoint, and `logs` for TensorBoard. An interrupted run is continued by the s
 and ends as it would have ended without the interruption.
 
 Validation is the dataset's validation split; where it has none, a share of the labels of the training signers (or of
-the signers themselves, as the task says). The test split is never read.
+the signers themselves, as the task says). Where none validate (data.validation_share=0), the last weights are kept. The
+test split is never read.
 """
 
 import argparse
@@ -80,10 +81,11 @@ def train(arguments: argparse.Namespace) -> None:
     packages = (np, keras, importlib.import_module(keras.backend.backend()))
     files = (result["weights"], STATISTICS, runs.HISTORY)
     directories.complete(arguments.output, request, result, files=files, packages=packages)
-    print(
-        f"{arguments.output}: best validation score {result['best_score']:.4f} in epoch {result['best_epoch']}"
-        f" ({result['validation_clips']} clips, {result['validation']})"
-    )
+    kept = f"the weights of epoch {result['best_epoch']}, the last: no clips validate"
+    if result["validation_clips"]:
+        kept = f"best validation score {result['best_score']:.4f} in epoch {result['best_epoch']}"
+        kept += f" ({result['validation_clips']} clips, {result['validation']})"
+    print(f"{arguments.output}: {kept}")
     if not config.data.folds:  # those of all folds score together
         inputs = command("--run", arguments.output, "--dataset", arguments.dataset)
         next_step(f"python -m training.score {inputs} --output SCORES")

@@ -84,10 +84,10 @@ class Trainer:
                 f" {implausible} do not have {self.task.plausible_rule}, and {short} have too few frames for their"
                 f" label; set {'optimizer.batch_size lower' if len(self.chosen) else others}"
             )
-        if not len(self.validation):
+        if not len(self.validation) and self.config.data.validation_share:
             raise UserError(
-                f"{dataset.path}: no validation clips: set data.validation_share higher, or convert with"
-                " --validation-signers"
+                f"{dataset.path}: no validation clips: set data.validation_share higher, or to 0 to keep the last"
+                " weights, or convert with --validation-signers"
             )
 
     def _restore(self) -> None:
@@ -124,7 +124,7 @@ class Trainer:
         return self.start_epoch * self.steps_per_epoch + int(self.steps_done)
 
     def run_epoch(self, epoch: int, step_done: Callable[[], None]) -> str:
-        """Trains what is left of an epoch, scores the validation clips, and saves. Returns a line to show."""
+        """Trains what is left of an epoch, scores the validation clips, if any, and saves. Returns a line to show."""
         started = time.monotonic()
         self.model.begin_epoch(epoch)
         first_step = int(self.steps_done)
@@ -152,7 +152,7 @@ class Trainer:
         self._check_weights()
         # With the averages of the weights, if there are any, for `fit` ends with them.
         scores = self._validate()
-        score = scores["validation_score"]
+        score = scores.get("validation_score")
         self.history.append(
             {
                 "epoch": epoch + 1,
@@ -164,7 +164,8 @@ class Trainer:
                 "steps_per_second": round((self.steps_per_epoch - first_step) / seconds_of_steps, 3),
             }
         )
-        # Of equal scores, which are frequent where clips are few and have one class, the surer one.
+        # Of equal scores, which are frequent where clips are few and have one class, the surer one; where there are
+        # none, the last.
         quality = [score, scores.get("validation_probability", 0.0)]
         if self.best["score"] is None or quality > self.best["quality"]:
             # Beside the best so far, which the last checkpoint names.
@@ -180,13 +181,16 @@ class Trainer:
         # Without it the end of the epoch is repeated, from the state before it.
         self.save()
         self._remove_other_weights()
-        return f"epoch {epoch + 1}: loss {self.history[-1]['loss']:.3f}, validation score {score:.4f}"
+        told = "" if score is None else f", validation score {score:.4f}"
+        return f"epoch {epoch + 1}: loss {self.history[-1]['loss']:.3f}{told}"
 
     def _validate(self) -> dict[str, float]:
-        """The score of the validation clips.
+        """The score of the validation clips; nothing where there are none.
 
         And where a clip has one class, the share of the clips with it among the best five, and its mean probability.
         """
+        if not len(self.validation):
+            return {}
         found = recognize(self.model, self.validation, max_frames=self.config.data.max_frames)
         labels = [each.label for each in self.validation.clips]
         scores = {"validation_score": self.task.score(labels, [label for label, _ in found])}

@@ -40,7 +40,7 @@ def _ends(sources: Sources) -> Table:
     rows = []
     for name, history in sources.histories.items():
         scores = [row.get("validation_score", math.nan) for row in history]
-        best = max(range(len(history)), key=lambda i: scores[i]) if history else None
+        best = max(range(len(history)), key=lambda i: scores[i]) if not all(map(math.isnan, scores)) else None
         seconds = sum(row.get("seconds", 0.0) for row in history)
         last = history[-1]["loss"] if history else math.nan
         told = (f"{scores[best]:.4f}", f"{history[best]['epoch']:.0f}") if best is not None else ("", "")

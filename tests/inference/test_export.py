@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -13,10 +14,19 @@ from pipeline.dataset.dataset import Dataset
 from pipeline.scores import analysis
 from training import train
 from training.data.corpus import Corpus
+from training.data.holdout import Holdout
 from training.predict import predict
 from training.runs import Run
 
 MAX_FRAMES = 16
+
+
+def test_where_none_validate_no_language_model_is_chosen(toy_run, toy_dataset, tmp_path, monkeypatch, capsys):
+    dataset, trained = Dataset.open(toy_dataset), Run.open(toy_run)
+    everyone_trains = dataclasses.replace(Holdout.of(dataset, trained.config.data), validation=frozenset())
+    monkeypatch.setattr(Holdout, "of", lambda *_: everyone_trains)
+    assert export.learn_language(tmp_path, dataset, trained) is None
+    assert "no clips validate: no language model" in capsys.readouterr().err
 
 
 def test_what_an_export_is(toy_model, toy_run, toy_dataset):

@@ -14,7 +14,8 @@ import pytest
 from inference import evaluate, visualize
 from inference.recognizer import Recognizer
 from inference.visuals import mistakes, page, player, sources
-from pipeline import convert
+from inference.visuals import training as training_section
+from pipeline import convert, tasks
 from pipeline.common import directories
 from pipeline.dataset import summary
 from pipeline.dataset.clips import ClipInfo
@@ -155,6 +156,15 @@ def test_figures_and_charts(report, toy_dataset, evaluation, size):
             view.locator(".chart").nth(i).scroll_into_view_if_needed()
         until(view, lambda: view.locator(".chart[data-drawn]").count() == charts)
         assert view.evaluate("document.documentElement.scrollWidth") <= size[0]
+
+
+def test_runs_of_which_nothing_was_validated():
+    """One without a score, and one that was interrupted in its first epoch."""
+    history = [{"epoch": float(epoch), "loss": 1 / epoch, "seconds": 60.0} for epoch in (1, 2)]
+    found = training_section.section(sources.Sources(tasks.TASKS["fingerspelling"], histories={"a": history, "b": []}))
+    table, *charts = found.blocks[0].items
+    assert table.rows == [["a", "2", "0.5000", "", "", "2.0"], ["b", "0", "nan", "", "", "0.0"]]
+    assert [each.label for each in charts] == ["Loss on training clips"]
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,11 @@ MISTAKES = {
     ),
     "a fold of none": (None, f"{TRAINED} --set data.fold=1", "data.fold is 1 and data.folds 0, expected 2 folds"),
     "no report of a shard": (("removed", REPORT), TRAINED, f"{REPORT} is missing or damaged: delete it"),
-    "nobody to validate on": (None, f"{GOOD} --set data.validation_share=0", "dataset: no validation clips: set data"),
+    "nobody to validate on": (
+        None,
+        f"{GOOD} --set data.validation_share=1e-9",
+        "dataset: no validation clips: set data",
+    ),
     "no space": (
         ("cannot_be_written", "o/statistics.json"),
         TRAINED,

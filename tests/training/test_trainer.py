@@ -105,7 +105,7 @@ def test_what_is_left_out_of_training_is_counted(dataset, tmp_path, config, left
     ("config", "message"),
     [
         (changed(optimizer={"batch_size": 100}), r"\d+ clips to train on, fewer than a batch \(100\)"),
-        (changed(data={"validation_share": 0.0}), "no validation clips: set data.validation_share"),
+        (changed(data={"validation_share": 1e-9}), "no validation clips: set data.validation_share"),
         (changed(data={"validation_share": 1.0}), "0 clips to train on.* data.validation_share lower"),
         (
             changed(data={"max_frames": 1}),
@@ -412,6 +412,25 @@ def test_the_best_weights_are_those_of_the_best_score(scoring):
     assert_best(scoring((0.1, 1), (0.5, 2), (0.3, 3), (0.5, 4)), 2, 0.5, 2)
     assert_best(scoring((0.4, 5)), 2, 0.5, 2)
     assert_best(scoring((0.6, 6)), 6, 0.6, 6)
+
+
+def test_where_none_validate_the_last_weights_are_kept(dataset, tmp_path, monkeypatch):
+    """Also by a trainer that goes on; no score is told anywhere."""
+    config = changed(data={"validation_share": 0.0})
+    for value in (1, 2, 3):
+        trainer = Trainer(dataset, config, tmp_path)
+        fits_at_once(trainer, monkeypatch)
+        bias = trainer.model.head.classifier.bias
+        bias.assign(np.full(bias.shape, value))
+        line = trainer.run_epoch(trainer.start_epoch, lambda: None)
+        assert line.startswith(f"epoch {value}: loss ")
+        assert "validation" not in line
+        result = trainer.finish()
+        assert (result["best_epoch"], result["best_score"]) == (value, None)
+        assert (result["validation_clips"], result["validation"]) == (0, "none")
+        assert set(arrays(weights_of(trainer))["model.head.classifier.bias"]) == {value}
+    assert not [name for row in trainer.history for name in row if name.startswith("validation")]
+    assert len(trainer.training) == dataset.count("train")
 
 
 @pytest.mark.parametrize(("again", "best"), [((0.2, 9), (1, 0.3, 1)), ((0.4, 9), (2, 0.4, 9))], ids=["worse", "better"])

@@ -80,7 +80,7 @@ class Holdout:
             aside = set(signers[: splits.size_of(data.validation_share, signers)])
             held_out = [each for each in clips if each.signer in aside]
         validation = _ids(held_out)
-        return cls(_ids(clips) - validation, TRAIN, validation, words)
+        return cls(_ids(clips) - validation, TRAIN, validation, words if validation else "none")
 
     def read_validation(self, dataset: Dataset) -> Iterator[Clip]:
         return (each for each in dataset.read(self.validation_split) if each.sequence_id in self.validation)
