@@ -34,7 +34,7 @@ class Recordings(OneClass):
     name = "recordings"
     # Of the list that `pipeline.dataset.listing` makes.
     metadata: ClassVar = MetadataColumns(file="", path="file", id="clip", signer="group", label="label")
-    presets: ClassVar = {"sequence-small": ("sequence-small", "sequence-small")}
+    presets: ClassVar = {"sequence-small": ("sequence-small", "sequence-small-final")}
     unit = "classes"
     visible = "a value"
     plausible_rule = f"at least {FEWEST_FRAMES} frames"

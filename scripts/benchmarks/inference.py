@@ -3,11 +3,12 @@
     python -m scripts.benchmarks.inference --output out/benchmark-inference
     python -m scripts.benchmarks.inference --output out/benchmark-inference --run out/final --dataset out/dataset
 
-The network is the published final one with random weights, which decide nothing about time. The published way pads
-every clip to 340 frames and stores weights as float16; ours runs at the clip's own length. Clips are noise, of lengths
-as in the real set: mean 160 frames, 95 of 100 below 309, the longest 807. Each way runs in a process of its own, all in
-turn. Prints tables of milliseconds, time to load, size and memory; with a trained run also what each storage of weights
-costs in score, on validation clips. All is kept in OUTPUT/report.json.
+The network is the published final one with random weights, which decide nothing about time; beside it are the final
+ones of the presets for phones. The published way pads every clip to 340 frames and stores weights as float16; ours runs
+at the clip's own length. Clips are noise, of lengths as in the real set: mean 160 frames, 95 of 100 below 309, the
+longest 807. Each way runs in a process of its own, all in turn. Prints tables of milliseconds, time to load, size and
+memory; with a trained run also what each storage of weights costs in score, on validation clips. All is kept in
+OUTPUT/report.json.
 """
 
 import concurrent.futures
@@ -41,7 +42,11 @@ from training.runs import Run
 
 TASK = Fingerspelling()
 PUBLISHED = "published"
-FRAMES = 340  # of the published final model
+WAYS = {  # preset and storage of weights
+    PUBLISHED: ("final", "float16"),
+    **{f"own length, {weights}": ("final", weights) for weights in WEIGHTS},
+    **{f"{preset}, int8": (preset, "int8") for preset in ("small-final", "fast-final")},
+}
 LONGEST = 807
 CLIPS = 100
 ROUNDS = 3
@@ -80,22 +85,21 @@ def published_outputs(model, inputs_TxK, max_frames: int):
     return model({"landmarks": padded, "num_frames": num_frames[None]}, training=False)[0][:num_frames]
 
 
-def make_models(directory: pathlib.Path) -> list[str]:
-    """Writes an export of each way below `directory`; returns their names."""
+def make_models(directory: pathlib.Path) -> None:
+    """Writes an export of each way below `directory`."""
     import keras
 
     from training.network.model import Model
 
-    keras.utils.set_random_seed(0)
     size = num_features(TASK.points)
-    model = Model(PRESETS["final"], TASK, np.zeros(size, np.float32), np.ones(size, np.float32))
-    model.build()
-    names = [PUBLISHED, *WEIGHTS]
-    for name in names:
+    for name, (preset, weights) in WAYS.items():
+        keras.utils.set_random_seed(0)
+        model = Model(PRESETS[preset], TASK, np.zeros(size, np.float32), np.ones(size, np.float32))
+        model.build()
         (directory / name).mkdir(parents=True, exist_ok=True)
-        weights, outputs = ("float16", published_outputs) if name == PUBLISHED else (name, None)
-        conversion.convert(model, FRAMES, directory / name, weights=weights, clip_outputs=outputs)
-    return names
+        outputs = published_outputs if name == PUBLISHED else None
+        frames = PRESETS[preset].data.max_frames
+        conversion.convert(model, frames, directory / name, weights=weights, clip_outputs=outputs)
 
 
 def measure(directory: pathlib.Path, lengths: list[int], threads: int) -> Cost:
@@ -119,13 +123,13 @@ def _measured(directory: pathlib.Path, lengths: list[int], threads: int) -> Cost
     return Cost(milliseconds.tolist(), load_ms, (directory / MODEL).stat().st_size, memory)
 
 
-def compare(models: pathlib.Path, names: list[str], threads: int, clips: int, rounds: int) -> dict[str, dict[str, Any]]:
+def compare(models: pathlib.Path, threads: int, clips: int, rounds: int) -> dict[str, dict[str, Any]]:
     """Figures of each way, of each clip the fastest of `rounds`: they take turns, so that all are slowed alike."""
     lengths = real_lengths(clips)
     mixed = lengths[latency.spread(lengths.tolist(), clips)].tolist()
-    costs: dict[str, list[Cost]] = {name: [] for name in names}
+    costs: dict[str, list[Cost]] = {name: [] for name in WAYS}
     for _ in range(rounds):
-        for name in names:
+        for name in WAYS:
             costs[name].append(measure(models / name, mixed, threads))
     return {
         name: {
@@ -185,7 +189,7 @@ def show(report: dict[str, Any], out: Console) -> None:
             times = (f"{each[statistic]:.1f}" for statistic in latency.STATISTICS)
             ratio = figures[PUBLISHED]["mean"] / each["mean"]
             size = (f"{each['load_ms']:.0f}", f"{each['size_mb']:.1f}", f"{each['memory_mb']:.0f} MB")
-            table.add_row(name if name == PUBLISHED else f"own length, {name}", *times, f"{ratio:.1f}", *size)
+            table.add_row(name, *times, f"{ratio:.1f}", *size)
         out.print(table)
     if report["score"]:
         table = Table(
@@ -211,10 +215,10 @@ def main() -> None:
         raise errors.UserError("--run and --dataset belong together: give both, or neither")
     if args.run is not None:
         trained, dataset = Run.open(args.run), Dataset.open(args.dataset)
-    names = make_models(args.output / "models")
+    make_models(args.output / "models")
     report: dict[str, Any] = {"processor": processor(), "load": os.getloadavg(), "threads": {}, "score": {}}
     for threads in (1, 2):
-        report["threads"][str(threads)] = compare(args.output / "models", names, threads, args.clips, args.rounds)
+        report["threads"][str(threads)] = compare(args.output / "models", threads, args.clips, args.rounds)
     if args.run is not None:
         report["score"] = score_changes(trained, dataset, args.scored_clips)
     directories.write_json(args.output / "report.json", report)

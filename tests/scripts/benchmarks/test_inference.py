@@ -29,15 +29,17 @@ def test_a_run_needs_its_data_set(command, toy_run, tmp_path):
 
 @pytest.mark.long
 def test_every_way_is_measured(command, monkeypatch, toy_run, toy_dataset, tmp_path, capsys):
-    tiny = dataclasses.replace(cfg.PRESETS["final"], encoder=Published(width=8, blocks=1, heads=2))
-    monkeypatch.setitem(benchmark.PRESETS, "final", tiny)
+    for preset in ("final", "small-final", "fast-final"):
+        tiny = dataclasses.replace(cfg.PRESETS[preset], encoder=Published(width=8, blocks=1, heads=2))
+        monkeypatch.setitem(benchmark.PRESETS, preset, tiny)
     command(benchmark, "--output", tmp_path, "--clips", 3, "--rounds", 1, "--run", toy_run, "--dataset", toy_dataset)
     report = json.loads((tmp_path / "report.json").read_text())
     for figures in report["threads"].values():
-        assert figures.keys() == {"published", "float32", "float16", "int8"}
+        ours = {f"own length, {weights}" for weights in ("float32", "float16", "int8")}
+        assert figures.keys() == {"published", *ours, "small-final, int8", "fast-final, int8"}
         for each in figures.values():
             assert 0 < each["p50"] <= each["p99"]
             assert each["size_mb"] > 0 and each["load_ms"] > 0 and each["memory_mb"] > 0
     assert report["score"]["float32"]["difference"] == 0
     said = capsys.readouterr().out
-    assert "own length, int8" in said and "published" in said
+    assert "fast-final, int8" in said and "published" in said
