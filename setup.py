@@ -46,6 +46,8 @@ setup(
             "nbclient>=0.10,<1",
             # An independent CTC loss, and with it JAX on the CPU.
             "optax>=0.2.4,<1",
+            # A notebook's way, in benchmarks of conversion.
+            "pandas>=2.2,<4",
             # Drives a browser that is installed, such as Debian's package chromium.
             "playwright>=1.50,<2",
             "pytest>=8,<10",

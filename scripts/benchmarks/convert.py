@@ -5,7 +5,7 @@
 
 Makes its own input with `pipeline.synthesize` (all columns), runs everything in one go, each in a process of its own,
 and prints tables of seconds, rates, ratios and peak memory; they are kept in OUTPUT/report.json. The notebook's way
-needs pandas and TensorFlow: pip install pandas.
+needs pandas and TensorFlow (extras test and train-cpu).
 """
 
 import concurrent.futures
@@ -229,6 +229,10 @@ def main() -> None:
     parser.add_argument("--clips", type=arguments.positive, default=1000, help="of the input")
     parser.add_argument("--rounds", type=arguments.positive, default=ROUNDS, help="how often each way is timed")
     args = parser.parse_args()
+    if not tasks.named(args.task).metadata.file:
+        raise errors.UserError(
+            f"--task {args.task}: expected one of landmarks; scripts.benchmarks.convert_tables times other recordings"
+        )
     output, clips, rounds = args.output, args.clips, args.rounds
     in_files = isinstance(tasks.named(args.task).layout, WideParquet)  # many clips a file
     options = samples.options(args.task)

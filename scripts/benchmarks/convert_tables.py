@@ -6,7 +6,7 @@
 Makes CSV of three channels: many files of 150 rows with a table of labels, one large table of clips, and two large
 streams. Each is converted the way a notebook does it (pandas, an Example a clip, GZIP) and by `pipeline.convert` with
 one and with two workers, in processes of their own. Prints tables as `scripts.benchmarks.convert` does, and keeps them
-in OUTPUT/report.json. Needs pandas and TensorFlow: pip install pandas.
+in OUTPUT/report.json. Needs pandas and TensorFlow (extras test and train-cpu).
 """
 
 import contextlib

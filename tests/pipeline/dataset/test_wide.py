@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -129,7 +130,6 @@ def test_a_file_without_rows(tmp_path):
 
 @pytest.mark.parametrize("name", ["sequence_id", None])
 def test_ids_as_an_index_of_pandas(tmp_path, kaggle_data, recording, name):
-    pd = pytest.importorskip("pandas")
     recordings = [recording(5), recording(3)]
     data = kaggle_data(recordings)
     frame = pd.read_parquet(data / recordings[0].file).set_index("sequence_id").rename_axis(name)

@@ -6,13 +6,16 @@ import pytest
 from pipeline import synthesize, tasks
 from pipeline.beam.runners import Runner
 from pipeline.common import directories
+from pipeline.common.errors import UserError
 from pipeline.dataset import metadata, readers
 from pipeline.dataset.dataset import Dataset
 from pipeline.synthesis import samples
 from scripts.benchmarks import convert as benchmark
 
+OF_LANDMARKS = [name for name in samples.SAMPLES if tasks.TASKS[name].metadata.file]
 
-@pytest.fixture(params=[name for name in samples.SAMPLES if tasks.TASKS[name].metadata.file])
+
+@pytest.fixture(params=OF_LANDMARKS)
 def sample(request, tmp_path):
     """A task, and sample data of it."""
     name = request.param
@@ -42,7 +45,6 @@ def test_the_large_input(sample, tmp_path):
 
 
 def test_a_notebook_reads_what_the_reader_does(sample):
-    pytest.importorskip("pandas")
     task, data = sample
     clips_of = benchmark._clips_of_wide if task.name == tasks.DEFAULT else benchmark._clips_of_long
     for path, entries in metadata.read(data, task.metadata).by_path.items():
@@ -55,10 +57,14 @@ def test_a_notebook_reads_what_the_reader_does(sample):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("task", samples.SAMPLES)
+@pytest.mark.parametrize("task", OF_LANDMARKS)
 def test_every_way_is_measured(command, tmp_path, task):
-    pytest.importorskip("pandas")
     command(benchmark, "--output", tmp_path, "--task", task, "--clips", 8, "--rounds", 1)
     for compared in directories.read_json(tmp_path / "report.json").values():
         assert compared["base"] in compared["costs"]
         assert all(cost["seconds"] > 0 and cost["memory"] > 0 for cost in compared["costs"].values())
+
+
+def test_recordings_have_a_benchmark_of_their_own(command, tmp_path):
+    with pytest.raises(UserError, match=r"--task recordings: .* scripts\.benchmarks\.convert_tables"):
+        command(benchmark, "--output", tmp_path, "--task", "recordings")

@@ -14,7 +14,6 @@ MAKERS["streams"] = (benchmark.make_streams, 400_000)
 
 @pytest.mark.parametrize("kind", MAKERS)
 def test_both_ways_make_the_same_clips(tmp_path, kind):
-    pytest.importorskip("pandas")
     data = tmp_path / "data"
     make, size = MAKERS[kind]
     count = make(data, size)
@@ -30,7 +29,6 @@ def test_both_ways_make_the_same_clips(tmp_path, kind):
 
 @pytest.mark.long
 def test_every_way_is_measured(command, tmp_path, capsys):
-    pytest.importorskip("pandas")
     command(benchmark, "--output", tmp_path, "--files", 45, "--megabytes", 1)
     report = directories.read_json(tmp_path / "report.json")
     assert [len(each["costs"]) for each in report.values()] == [3, 3, 3]
