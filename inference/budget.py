@@ -84,8 +84,8 @@ def budget(arguments: argparse.Namespace) -> None:
         clips = list(itertools.islice(holdout.read_validation(dataset), arguments.clips))
         if not clips:
             raise UserError(
-                f"{arguments.dataset} has no validation clips: convert with --validation-signers, or name a"
-                " larger dataset"
+                f"{arguments.dataset} has no clips that validate {arguments.run}: convert with --validation-signers,"
+                " and train again"
             )
         corpus = Corpus.of_clips(clips, trained.task)
         model = None

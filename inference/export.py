@@ -136,8 +136,8 @@ def learn_language(directory: pathlib.Path, dataset: Dataset, trained: Run) -> d
     """Writes the language model of an export, if it pays.
 
     Returns:
-      The errors on validation clips without it and with each weight of it; None for a task that has no use for one, or
-      another dataset than the one trained on, of which it is not known what validates, or where nothing does.
+      The errors on validation clips without it and with each weight of it; None for a task that has no use for one, for
+      another dataset than the one trained on, of which it is not known what validates, or where no clips validate.
     """
     task = trained.task
     if task.contract.filler is None:

@@ -18,19 +18,25 @@ def made(command, folder: pathlib.Path, layout: str) -> pathlib.Path:
     return folder
 
 
-@pytest.mark.parametrize("layout", ["files", "streams"])
-def test_the_whole_path(command, tmp_path, capsys, layout):
+@pytest.mark.parametrize(
+    ("layout", "preset", "kept"),
+    [
+        ("files", "sequence-small-final", "best validation score "),
+        ("streams", "sequence-small", "the weights of epoch 2, the last: no clips validate"),
+    ],
+)
+def test_the_whole_path(command, tmp_path, capsys, layout, preset, kept):
     from inference import evaluate, export, recognize
     from pipeline import filter as filter_command
     from training import score, train
 
     made(command, tmp_path, layout)
     settings = {"encoder.width": 8, "encoder.heads": 2, "optimizer.epochs": 2}
-    settings |= {"data.validation_share": 0.5} if layout == "files" else {}  # otherwise none validate
     settings |= {"optimizer.batch_size": 6, "optimizer.warmup_epochs": 0.5, "optimizer.fewest_steps": 0}
     words = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
     dataset, run, model = (tmp_path / name for name in ("dataset", "run", "model"))
-    command(train, "--dataset", dataset, "--output", run, "--preset", "sequence-small", *words)
+    command(train, "--dataset", dataset, "--output", run, "--preset", preset, *words)
+    assert kept in capsys.readouterr().out
     command(score, "--run", run, "--dataset", dataset, "--output", tmp_path / "scores")
     _, rows = score_table.open_table(tmp_path / "scores")
     assert len(rows) == Dataset.open(dataset).manifest["written"]

@@ -227,8 +227,8 @@ _SEQUENCE_SMALL = Config(
     ),
     optimizer=Optimizer(epochs=20, fewest_steps=1500, batch_size=16, learning_rate=2e-3, warmup_epochs=2.0),
 )
-# Base models score people whom they have not seen: of the few that are left none is held out to validate as well. More
-# labels that were exchanged on purpose are found so (pipeline/README.md).
+# Base models are trained out of fold (data.folds), each without the people that it scores: of the few that are left
+# none is held out to validate as well. More labels that were exchanged on purpose are found so (pipeline/README.md).
 PRESETS |= {
     "sequence-small": dataclasses.replace(
         _SEQUENCE_SMALL, data=dataclasses.replace(_SEQUENCE_SMALL.data, validation_share=0.0)

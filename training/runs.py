@@ -1,8 +1,9 @@
 """The run directory: what a training leaves behind, and the way back to the trained model.
 
 `manifest.json` (last, with the resolved configuration and the result), `statistics.json` (feature mean and standard
-deviation), `best-<epoch>.npz` (weights with the best validation score, averaged if the run averages), `checkpoint.npz`
-(all that training changes, as of the last save), `history.csv` (one line an epoch), `logs/` (the same for TensorBoard).
+deviation), `best-<epoch>.npz` (weights with the best validation score or, where none validate, the last; averaged if
+the run averages), `checkpoint.npz` (all that training changes, as of the last save), `history.csv` (one line an epoch),
+`logs/` (the same for TensorBoard).
 """
 
 import csv
@@ -28,7 +29,7 @@ WEIGHTS = "best-*.npz"
 
 
 def best_name(epoch: int) -> str:
-    """The file of the weights that were best in `epoch`, from 1 on."""
+    """The file of the weights that were kept in `epoch`, from 1 on."""
     return f"best-{epoch:04d}.npz"
 
 
@@ -86,7 +87,7 @@ class Run:
         return self.manifest["settings"]["dataset"]
 
     def load_model(self):
-        """The `training.network.model.Model` with the run's best weights."""
+        """The `training.network.model.Model` with the weights that the run kept."""
         from training import checkpoint
         from training.network.model import Model
 

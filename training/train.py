@@ -8,8 +8,8 @@ checkpoint, and `logs` for TensorBoard. An interrupted run is continued by the s
 and ends as it would have ended without the interruption.
 
 Validation is the dataset's validation split; where it has none, a share of the labels of the training signers (or of
-the signers themselves, as the task says). Where none validate (data.validation_share=0), the last weights are kept. The
-test split is never read.
+the signers themselves, as the task says). Where that share is 0 none validate, and the last weights are kept. The test
+split is never read.
 """
 
 import argparse

@@ -29,7 +29,8 @@ class Trainer:
       checkpoint_seconds: how long at most is trained without a checkpoint; 0: one after every step.
 
     Raises:
-      UserError: no clips to train or validate on, or fewer than a batch; a checkpoint of another run.
+      UserError: no clips to train on, or fewer than a batch; none to validate on, where some should; a checkpoint of
+        another run.
     """
 
     def __init__(self, dataset: Dataset, config: cfg.Config, directory: AnyPath, *, checkpoint_seconds: float = 300.0):
@@ -164,8 +165,8 @@ class Trainer:
                 "steps_per_second": round((self.steps_per_epoch - first_step) / seconds_of_steps, 3),
             }
         )
-        # Of equal scores, which are frequent where clips are few and have one class, the surer one; where there are
-        # none, the last.
+        # Of equal scores, which are frequent where clips are few and have one class, the surer one. Without scores, the
+        # last.
         quality = [score, scores.get("validation_probability", 0.0)]
         if self.best["score"] is None or quality > self.best["quality"]:
             # Beside the best so far, which the last checkpoint names.

@@ -225,7 +225,12 @@ def show(title: str, compared: Compared, out: Console) -> None:
 def main() -> None:
     parser = arguments.Parser(__doc__)
     parser.add_argument("--output", type=arguments.path, required=True, help="directory for the report and the input")
-    parser.add_argument("--task", default=tasks.DEFAULT, metavar="NAME", help="whose layout the input has")
+    parser.add_argument(
+        "--task",
+        default=tasks.DEFAULT,
+        metavar="NAME",
+        help="fingerspelling or isolated-signs: the layout of the input",
+    )
     parser.add_argument("--clips", type=arguments.positive, default=1000, help="of the input")
     parser.add_argument("--rounds", type=arguments.positive, default=ROUNDS, help="how often each way is timed")
     args = parser.parse_args()

@@ -1,13 +1,14 @@
-"""Whether the filter helps: final models with it, without it, and on all but the spoiled clips, at equal time.
+"""Whether the filter helps: final models with it, without it, and on all but the spoiled clips, for as many steps.
 
     python -m scripts.benchmarks.filter_gain --data DATA --output out/filter-gain --test-signers 3 --truth TRUTH
 
 Of the training signers' clips a share gets the label of another one, as if people had spelled another phrase, or a join
 had gone wrong. A base model (of isolated signs those of three folds) scores them, and pipeline.filter drops clips by
 these scores. On each of the three datasets one final model is trained per seed: on all clips for as many epochs as the
-processor time of --minutes allows, on fewer clips for as many more. Printed are the scores of the test signers, whose
-labels stay as they are; they are kept in OUTPUT/report.json. "Found" is the share of the exchanged clips that was
-dropped, "lost" that of the others. Clips of TRUTH, known to be spoiled already, take no part at all.
+processor time of --minutes allows, on fewer clips for more, so that the steps are as many. Printed are the scores of
+the test signers, whose labels stay as they are; they are kept in OUTPUT/report.json. "Found" is the share of the
+exchanged clips that was dropped, "lost" that of the others. Clips of TRUTH, known to be spoiled already, take no part
+at all.
 
 Intervals hold 95 % of bootstrap replicates in which both seeds and clips are resampled. Interrupted, the same command
 continues.

@@ -113,7 +113,9 @@ def test_choosing():
 
 def test_without_validation_clips(toy_run, toy_dataset, command, tmp_path, monkeypatch):
     monkeypatch.setattr(budget.Holdout, "read_validation", lambda *_: iter(()))
-    with pytest.raises(UserError, match="has no validation clips: convert with --validation-signers"):
+    with pytest.raises(
+        UserError, match=r"has no clips that validate .*: convert with --validation-signers, and train again"
+    ):
         command(budget, "--run", toy_run, "--dataset", toy_dataset, "--output", tmp_path / "budget")
 
 

@@ -20,4 +20,4 @@ def test_mistakes(refused, name):
 
 def test_no_validation_clips(refused, monkeypatch):
     monkeypatch.setattr(Holdout, "read_validation", lambda *_: iter(()))
-    refused("inference.budget", None, GOOD, "dataset has no validation clips: convert with --validation-signers")
+    refused("inference.budget", None, GOOD, "dataset has no clips that validate run: convert with --validation-signers")

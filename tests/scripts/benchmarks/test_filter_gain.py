@@ -55,7 +55,7 @@ def test_who_is_nobody(toy_data, command, tmp_path):
 
 @pytest.mark.long
 def test_every_way(command, toy_data, toy_settings, tmp_path, capsys, monkeypatch):
-    """With one epoch, toy models, and every command in this process."""
+    """With few epochs, toy models, and every command in this process."""
 
     def stage(name, *words, output):
         if name == "training.train" and output.name == "base":
@@ -66,7 +66,7 @@ def test_every_way(command, toy_data, toy_settings, tmp_path, capsys, monkeypatc
 
     for each in (benchmark, trials):
         monkeypatch.setattr(each, "stage", stage)
-    monkeypatch.setattr(Trial, "epochs", lambda *_: 1)
+    monkeypatch.setattr(Trial, "epochs", lambda *_: 4)
     changes = [change for change in toy_settings[3::2] if not change.startswith("optimizer.epochs")]
     monkeypatch.setattr(benchmark, "Trial", lambda preset, _, dataset: Trial(preset, changes, dataset))
     before = (toy_data / "train.csv").read_bytes()
@@ -81,6 +81,9 @@ def test_every_way(command, toy_data, toy_settings, tmp_path, capsys, monkeypatc
     assert found[0]["exchanged"] == len(labels[0]) - len(labels[1]) > 3
     tested = [{clip.sequence_id: clip.label for clip in each.read("test")} for each in (exchanged, good)]
     assert tested[0] == tested[1] and found[0]["clips"] == len(tested[0])
+    clips = [len(each) for each in (labels[0], labels[0], labels[1])]  # the threshold drops none
+    assert [each["epochs"] for each in found] == [round(4 * clips[0] / count) for count in clips]
+    assert found[2]["epochs"] > 4
     runs = [Run.open(tmp_path / f"30-percent/runs/{way.replace(' ', '-')}-seed-1") for way in benchmark.WAYS]
     filtered = Dataset.open(tmp_path / "30-percent/dataset-filtered")
     assert [run.dataset for run in runs] == [each.fingerprint for each in (exchanged, filtered, good)]

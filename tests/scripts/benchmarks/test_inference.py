@@ -35,7 +35,7 @@ def test_every_way_is_measured(command, monkeypatch, toy_run, toy_dataset, tmp_p
     command(benchmark, "--output", tmp_path, "--clips", 3, "--rounds", 1, "--run", toy_run, "--dataset", toy_dataset)
     report = json.loads((tmp_path / "report.json").read_text())
     for figures in report["threads"].values():
-        ours = {f"own length, {weights}" for weights in ("float32", "float16", "int8")}
+        ours = {f"final, {weights}" for weights in ("float32", "float16", "int8")}
         assert figures.keys() == {"published", *ours, "small-final, int8", "fast-final, int8"}
         for each in figures.values():
             assert 0 < each["p50"] <= each["p99"]
