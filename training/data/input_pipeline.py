@@ -197,4 +197,8 @@ def _batches(
             "label_lengths": tf.ensure_shape(label_lengths, (None,)),
         }
 
-    return rows.map(element, _THREADS, deterministic=True).prefetch(2)
+    options = tf.data.Options()
+    # There is nothing to tune, and to end an iterator is to wait for the thread that does: a part of an epoch's end, up
+    # to ten seconds of an epoch of ten (TensorFlow 2.21).
+    options.autotune.enabled = False
+    return rows.map(element, _THREADS, deterministic=True).prefetch(2).with_options(options)

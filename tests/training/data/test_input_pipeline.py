@@ -255,6 +255,15 @@ def test_evaluation_reaches_every_clip_once(corpus, batch_size):
     assert lengths == sorted(lengths, reverse=True)
 
 
+def test_no_thread_tunes_batches(corpus):
+    """To end an iterator would be to wait for it, for seconds an epoch."""
+    config = make_config()
+    plan = plan_of(corpus, np.arange(len(corpus)), config, 0)
+    training = training_batches(corpus, POINTS, config, plan, epoch=0)
+    evaluation, _ = evaluation_batches(corpus, max_frames=40, batch_size=4)
+    assert [batches.options().autotune.enabled for batches in (training, evaluation)] == [False, False]
+
+
 def test_few_clips_are_gone_over_more_often(corpus):
     """As often as the run's steps take; each pass holds every clip once."""
     chosen = np.arange(6)
