@@ -86,9 +86,12 @@ def train(arguments: argparse.Namespace) -> None:
         kept = f"best validation score {result['best_score']:.4f} in epoch {result['best_epoch']}"
         kept += f" ({result['validation_clips']} clips, {result['validation']})"
     print(f"{arguments.output}: {kept}")
-    if not config.data.folds:  # those of all folds score together
-        inputs = command("--run", arguments.output, "--dataset", arguments.dataset)
-        next_step(f"python -m training.score {inputs} --output SCORES")
+    if config.data.fold < config.data.folds:
+        next_step(f"the same with data.fold={config.data.fold + 1}, into another directory")
+        return
+    inputs = command("--run", arguments.output, "--dataset", arguments.dataset)
+    others = ", with --run of each other fold" if config.data.folds else ""  # all score together
+    next_step(f"python -m training.score {inputs} --output SCORES{others}")
 
 
 def _classes(clips: list[ClipInfo]) -> str:

@@ -211,14 +211,16 @@ def tell(output: AnyPath, manifest: dict[str, Any]) -> None:
     """Prints what became of what was read, and what to do next."""
     counts = ", ".join(f"{manifest['splits'][split]['clips']:,} {split}" for split in SPLITS)
     rejected = ", ".join(f"{count:,} {reason}" for reason, count in manifest["rejected"].items()) or "none"
-    preset, _ = tasks.named(manifest["task"]["name"]).default_presets()
+    task = tasks.named(manifest["task"]["name"])
+    preset, _ = task.default_presets()
     print(
         f"{output}: {manifest['read']:,} clips read ({manifest['bytes_read'] / 1e6:,.1f} MB),"
         f" {manifest['written']:,} written ({counts}; {manifest['bytes_written'] / 1e6:,.1f} MB);"
         f" rejected: {rejected}"
     )
     train = command("python", "-m", "training.train", "--dataset", output)
-    progress.next_step(f"{train} --output RUN --preset {preset}")
+    fold = f" --set data.folds={task.folds} --set data.fold=1" if task.folds > 1 else ""
+    progress.next_step(f"{train} --output RUN --preset {preset}{fold}")
 
 
 def complaints(reports: Iterable[ShardReport], files: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -1,3 +1,6 @@
+import contextlib
+import io
+
 import pytest
 
 from pipeline.common import directories
@@ -56,10 +59,16 @@ def test_a_second_call_finds_it_done(toy_scores, toy_run, toy_dataset, command, 
 def fold_runs(toy_dataset, toy_settings, command, tmp_path_factory):
     """Runs of the toy dataset that each left out one of its two training signers."""
     folder = tmp_path_factory.mktemp("folds")
-    for fold in (1, 2):
-        words = [*toy_settings, "--set", "data.folds=2", "--set", f"data.fold={fold}"]
-        command(train, "--dataset", toy_dataset, "--output", folder / f"fold-{fold}", *words)
-    return [folder / f"fold-{fold}" for fold in (1, 2)]
+    runs = [folder / f"fold-{fold}" for fold in (1, 2)]
+    scored = f"python -m training.score --run {runs[1]} --dataset {toy_dataset} --output SCORES"
+    advice = ["the same with data.fold=2, into another directory", f"{scored}, with --run of each other fold"]
+    for fold, (output, line) in enumerate(zip(runs, advice, strict=True), start=1):
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            words = [*toy_settings, "--set", "data.folds=2", "--set", f"data.fold={fold}"]
+            command(train, "--dataset", toy_dataset, "--output", output, *words)
+        assert said.getvalue().splitlines()[-1] == f"next: {line}"
+    return runs
 
 
 @pytest.fixture(scope="module")
