@@ -87,11 +87,11 @@ def train(arguments: argparse.Namespace) -> None:
         kept += f" ({result['validation_clips']} clips, {result['validation']})"
     print(f"{arguments.output}: {kept}")
     if config.data.fold < config.data.folds:
-        next_step(f"the same with data.fold={config.data.fold + 1}, into another directory")
+        next_step(f"the same command with --set data.fold={config.data.fold + 1} and another --output")
         return
     inputs = command("--run", arguments.output, "--dataset", arguments.dataset)
-    others = ", with --run of each other fold" if config.data.folds else ""  # all score together
-    next_step(f"python -m training.score {inputs} --output SCORES{others}")
+    others = "--run RUN " * (config.data.folds - 1)  # those of all folds score together
+    next_step(f"python -m training.score {others}{inputs} --output SCORES")
 
 
 def _classes(clips: list[ClipInfo]) -> str:

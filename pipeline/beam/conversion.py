@@ -19,7 +19,7 @@ from pipeline.dataset import dataset, listing, metadata, readers, sharding, symp
 from pipeline.dataset.folder import listed
 from pipeline.dataset.metadata import Entry, Metadata
 from pipeline.dataset.sharding import Shard, ShardReport, ShardWriter
-from pipeline.dataset.splits import SPLITS, SplitRule
+from pipeline.dataset.splits import SPLITS, TRAIN, SplitRule
 from pipeline.dataset.symptoms import Symptoms
 from pipeline.tasks.faults import NO_LANDMARKS, NO_METADATA, Fault
 from pipeline.tasks.recordings import Recordings
@@ -219,7 +219,8 @@ def tell(output: AnyPath, manifest: dict[str, Any]) -> None:
         f" rejected: {rejected}"
     )
     train = command("python", "-m", "training.train", "--dataset", output)
-    fold = f" --set data.folds={task.folds} --set data.fold=1" if task.folds > 1 else ""
+    signers = manifest["splits"][TRAIN]["signers"]  # of fewer no folds can be made
+    fold = f" --set data.folds={task.folds} --set data.fold=1" if 1 < task.folds <= len(signers) else ""
     progress.next_step(f"{train} --output RUN --preset {preset}{fold}")
 
 

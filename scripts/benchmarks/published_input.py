@@ -1,8 +1,8 @@
 """The published way to feed the network, for `scripts.benchmarks.training`: all of it for each example, in `tf.data`.
 
 Augmentation, resizing to the frame budget, features and standardization of one clip after the other, padded to the
-frame budget. Written anew from the description of the published solution; its known faults (gaps that spread, a scale
-that is taken back) are left in, as they cost time.
+frame budget, with as many threads as `tf.data` finds best. Written anew from the description of the published solution;
+its known faults (gaps that spread, a scale that is taken back) are left in, as they cost time.
 """
 
 import math

@@ -60,8 +60,8 @@ def fold_runs(toy_dataset, toy_settings, command, tmp_path_factory):
     """Runs of the toy dataset that each left out one of its two training signers."""
     folder = tmp_path_factory.mktemp("folds")
     runs = [folder / f"fold-{fold}" for fold in (1, 2)]
-    scored = f"python -m training.score --run {runs[1]} --dataset {toy_dataset} --output SCORES"
-    advice = ["the same with data.fold=2, into another directory", f"{scored}, with --run of each other fold"]
+    scored = f"python -m training.score --run RUN --run {runs[1]} --dataset {toy_dataset} --output SCORES"
+    advice = ["the same command with --set data.fold=2 and another --output", scored]
     for fold, (output, line) in enumerate(zip(runs, advice, strict=True), start=1):
         said = io.StringIO()
         with contextlib.redirect_stdout(said):

@@ -34,7 +34,7 @@ def divide(signer_of: Mapping[int, int], data: cfg.Data, task: Task, *, where: A
     fold_of_unit = splits.divide(unit_of.values(), data.folds)
     if len(fold_of_unit) < data.folds:
         things = "clips" if data.fold_by_clip else "signers"
-        advice = "" if data.fold_by_clip else ", or divide by clip"
+        advice = "" if data.fold_by_clip or task.clips_overlap else ", or divide by clip"
         raise UserError(
             f"{where}: {data.folds} folds, but {len(fold_of_unit)} training {things} to divide: lower the number of"
             f" folds{advice}"

@@ -198,7 +198,7 @@ def _batches(
         }
 
     options = tf.data.Options()
-    # There is nothing to tune, and to end an iterator is to wait for the thread that does: a part of an epoch's end, up
-    # to ten seconds of an epoch of ten (TensorFlow 2.21).
+    # Threads and batches ahead are fixed: there is nothing to tune. And an iterator may wait, at its end, until the
+    # thread that tunes wakes: up to 10 s in short epochs, up to a minute in long ones (TensorFlow 2.21).
     options.autotune.enabled = False
     return rows.map(element, _THREADS, deterministic=True).prefetch(2).with_options(options)

@@ -142,8 +142,11 @@ def test_what_is_said_of_a_data_set(tmp_path, clip, capsys, monkeypatch):
     assert said.startswith(f"{tmp_path}: 3 clips read (0.0 MB), 1 written (1 train, 0 validation, 0 test; 0.0 MB)")
     assert said.endswith("; rejected: 2 empty_label")
     assert advice == f"next: python -m training.train --dataset {tmp_path} --output RUN --preset fast"
-    conversion.tell(tmp_path, manifest | {"task": {"name": "isolated-signs"}})
-    assert capsys.readouterr().out.endswith(" --preset signs-small --set data.folds=3 --set data.fold=1\n")
+    manifest["task"]["name"] = "isolated-signs"
+    for signers, folds in (([1, 2], ""), ([1, 2, 3], " --set data.folds=3 --set data.fold=1")):
+        manifest["splits"]["train"]["signers"] = signers
+        conversion.tell(tmp_path, manifest)
+        assert capsys.readouterr().out.endswith(f" --preset signs-small{folds}\n")
     monkeypatch.setenv(processes.CALLED, "1")
     conversion.tell(tmp_path, manifest)
     assert capsys.readouterr().out.splitlines() == [said]  # the caller says what comes next

@@ -255,8 +255,8 @@ def test_evaluation_reaches_every_clip_once(corpus, batch_size):
     assert lengths == sorted(lengths, reverse=True)
 
 
-def test_no_thread_tunes_batches(corpus):
-    """To end an iterator would be to wait for it, for seconds an epoch."""
+def test_autotuning_is_off(corpus):
+    """With it, an epoch may wait at its end, for seconds, until the thread that tunes wakes."""
     config = make_config()
     plan = plan_of(corpus, np.arange(len(corpus)), config, 0)
     training = training_batches(corpus, POINTS, config, plan, epoch=0)
