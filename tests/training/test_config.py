@@ -76,7 +76,7 @@ def test_a_file_and_then_overrides(tmp_path):
         ("data.plausible_only=yes", "plausible_only must be true or false, not 'yes'"),
         ("encoder=4", "encoder must be a table, not '4'"),
         ("encoder.name=publishd", r"there is no encoder 'publishd' \(did you mean published\?\)"),
-        ("encoder.name=zzz", r"there is no encoder 'zzz': expected published or recurrent$"),
+        ("encoder.name=zzz", r"there is no encoder 'zzz': expected published or recurrent or conformer$"),
         ("encoder.name=[1]", r"there is no encoder \[1\]"),
         ("seed.a=4", "seed must be of type int"),
         ("optimizer.epochs=many", "epochs must be of type int .* not 'many'"),

@@ -201,3 +201,77 @@ class TransformerUnit(MaskedLayer):
         x_BxTxD = x_BxTxD + self.attention_branch_dropout(y, training=training)
         y = self.project(self.expand(self.feed_forward_norm(x_BxTxD)))
         return x_BxTxD + self.feed_forward_branch_dropout(y, training=training)
+
+
+class HalfFeedForward(MaskedLayer):
+    """Half of a pre-norm swish feed-forward layer's answer is added."""
+
+    def __init__(self, width: int, expansion: int, dropout: float, **kwargs):
+        super().__init__(**kwargs)
+        self.norm = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="norm")
+        self.expand = Dense(width * expansion, activation="swish", name="expand")
+        self.project = Dense(width, name="project")
+        self.dropout = sample_dropout(dropout, "dropout")
+
+    def build(self, input_shape):
+        self.norm.build(input_shape)
+        self.expand.build(input_shape)
+        self.project.build((*input_shape[:-1], self.expand.units))
+
+    def call(self, x_BxTxD, training=False):
+        y = self.project(self.expand(self.norm(x_BxTxD)))
+        return x_BxTxD + 0.5 * self.dropout(y, training=training)
+
+
+class ConvolutionModule(MaskedLayer):
+    """A gated layer, a depthwise convolution that looks both ways, and a projection, with a residual connection."""
+
+    def __init__(self, width: int, kernel: int, dropout: float, **kwargs):
+        super().__init__(**kwargs)
+        self.before, self.after = kernel // 2, (kernel - 1) // 2  # frames that are read
+        self.input_norm = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="input_norm")
+        self.value = Dense(width, name="value")
+        self.gate = Dense(width, activation="sigmoid", name="gate")
+        self.convolution = keras.layers.DepthwiseConv1D(kernel, use_bias=False, name="convolution")
+        self.norm = BatchNorm(name="norm")
+        self.project = Dense(width, name="project")
+        self.dropout = sample_dropout(dropout, "dropout")
+
+    def build(self, input_shape):
+        for layer in (self.input_norm, self.value, self.gate, self.convolution, self.norm, self.project):
+            layer.build(input_shape)
+
+    def call(self, x_BxTxD, mask, training=False):
+        y = self.input_norm(x_BxTxD)
+        # 0 in the padding, as beyond it: what follows the clip is read.
+        y = self.value(y) * self.gate(y) * ops.cast(mask, x_BxTxD.dtype)[:, :, None]
+        y = self.convolution(ops.pad(y, ((0, 0), (self.before, self.after), (0, 0))))
+        y = self.project(ops.swish(self.norm(y, training=training, mask=mask)))
+        return x_BxTxD + self.dropout(y, training=training)
+
+
+class ConformerBlock(MaskedLayer):
+    """Half feed-forward, self-attention, convolution, half feed-forward, and a norm (Gulati et al. 2020)."""
+
+    def __init__(
+        self, width: int, heads: int, expansion: int, kernel: int, dropout: float, attention_dropout: float, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.first = HalfFeedForward(width, expansion, dropout, name="first")
+        self.attention_norm = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="attention_norm")
+        self.attention = SelfAttention(width, heads, attention_dropout, name="attention")
+        self.attention_branch_dropout = sample_dropout(dropout, "attention_branch_dropout")
+        self.module = ConvolutionModule(width, kernel, dropout, name="module")
+        self.second = HalfFeedForward(width, expansion, dropout, name="second")
+        self.norm = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="norm")
+
+    def build(self, input_shape):
+        for layer in (self.first, self.attention_norm, self.attention, self.module, self.second, self.norm):
+            layer.build(input_shape)
+
+    def call(self, x_BxTxD, mask, training=False):
+        x = self.first(x_BxTxD, training=training)
+        y = self.attention(self.attention_norm(x), mask=mask, training=training)
+        x = x + self.attention_branch_dropout(y, training=training)
+        x = self.module(x, mask=mask, training=training)
+        return self.norm(self.second(x, training=training))

@@ -441,7 +441,7 @@ def test_windows_that_share_frames_are_not_split_by_clip(data, tmp_path):
     folds = cfg.Data(folds=2, fold=1, fold_by_clip=True)
     with pytest.raises(UserError, match="folds by clip, but windows share frames"):
         holdout.divide({1: 1, 2: 2}, folds, task, where=data)
-    with pytest.raises(UserError, match="1 training signers to divide: lower the number of folds$"):
+    with pytest.raises(UserError, match=r"1 training signers to divide: lower the number of folds$"):
         holdout.divide({1: 1, 2: 1}, cfg.Data(folds=2, fold=1), task, where=data)
 
 

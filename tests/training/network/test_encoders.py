@@ -12,23 +12,24 @@ from pipeline.scores import score_table
 from training import config as cfg
 from training import predict, score, train
 from training.data.corpus import Corpus
-from training.network.encoders import ENCODERS, Published, Recurrent
+from training.network.encoders import ENCODERS, Conformer, Published, Recurrent
 from training.network.model import Model
 from training.runs import Run
 from training.trainer import Trainer
 
 
 def test_encoders_go_by_their_names():
-    assert {"published": Published, "recurrent": Recurrent} == ENCODERS
+    assert {"published": Published, "recurrent": Recurrent, "conformer": Conformer} == ENCODERS
     assert cfg.Config().encoder == Published()
 
 
+@pytest.mark.parametrize("encoder", [Published, Conformer])
 @pytest.mark.parametrize(("width", "heads"), [(96, 5), (9, 3), (9, 1)])
-def test_a_width_that_the_heads_do_not_divide_or_that_is_odd(width, heads):
-    assert Published(width=width, heads=heads).fault() == (
+def test_a_width_that_the_heads_do_not_divide_or_that_is_odd(encoder, width, heads):
+    assert encoder(width=width, heads=heads).fault() == (
         f"encoder.width is {width}, expected an even multiple of encoder.heads ({heads})"
     )
-    assert Published(width=2 * width * heads, heads=heads).fault() is None
+    assert encoder(width=2 * width * heads, heads=heads).fault() is None
     with pytest.raises(UserError, match=rf"^encoder.width is {width}, expected an even multiple"):
         cfg.resolve("base", overrides=[f"encoder.width={width}", f"encoder.heads={heads}"])
 
@@ -47,10 +48,14 @@ def test_settings_of_another_encoder(halving_encoder):
     assert "\nwith encoder.name=halving:\n  encoder.width = 6\n" in cfg.help_text()
 
 
-@pytest.fixture(params=["registered", "stem", "block"])
+@pytest.fixture(params=["registered", "stem", "block", "conformer"])
 def halving_model(request, halving_encoder, task):
-    published = Published(width=24, blocks=2, heads=2, halved_after=request.param)
-    encoder = halving_encoder() if request.param == "registered" else published
+    if request.param == "registered":
+        encoder = halving_encoder()
+    elif request.param == "conformer":
+        encoder = Conformer(width=24, blocks=2, heads=2, kernel=4, halved_after="stem")
+    else:
+        encoder = Published(width=24, blocks=2, heads=2, halved_after=request.param)
     model = Model(cfg.Config(encoder=encoder), task, np.zeros(600), np.ones(600))
     model.build()
     model.compile(jit_compile=False)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.network.encoders import Published
+from training.network.encoders import Conformer, Published
 from training.network.layers import SelfAttention, halved, sample_dropout
 
 
@@ -38,18 +38,21 @@ def convolution_unit(x, unit):
     return x + (y * gate) @ unit.project.kernel + unit.project.bias
 
 
-def transformer_unit(x, unit):
-    attention = unit.attention
+def self_attention(x, attention):
     width = x.shape[1]
     per_head = width // attention.heads
-    projected = layer_norm(x, unit.attention_norm) @ attention.query_key_value.kernel
+    projected = x @ attention.query_key_value.kernel
     heads = []
     for head in range(attention.heads):
         own = projected[:, 3 * per_head * head :][:, : 3 * per_head]
         query, key, value = own[:, :per_head], own[:, per_head : 2 * per_head], own[:, 2 * per_head :]
         scores = np.exp(query @ key.T / np.sqrt(width))
         heads.append(scores / scores.sum(axis=1, keepdims=True) @ value)
-    x = x + np.concatenate(heads, axis=1) @ attention.project.kernel
+    return np.concatenate(heads, axis=1) @ attention.project.kernel
+
+
+def transformer_unit(x, unit):
+    x = x + self_attention(layer_norm(x, unit.attention_norm), unit.attention)
     return x + swish(layer_norm(x, unit.feed_forward_norm) @ unit.expand.kernel) @ unit.project.kernel
 
 
@@ -78,6 +81,53 @@ def test_the_encoder_is_as_defined(tiny_model):
     assert hidden.shape == (3, 20, encoder.width)
     for row, length in enumerate(lengths):
         expected = by_definition(encoder, features[row, :length].astype(np.float64))
+        np.testing.assert_allclose(hidden[row, :length], expected, atol=2e-4)
+
+
+def conformer_by_definition(encoder, x_TxF):
+    """The Conformer in numpy, at inference, one clip without padding, at the full frame rate."""
+    x = batch_norm(x_TxF @ encoder.stem.kernel, encoder.stem_norm)
+    half = x.shape[1] // 2
+    for t in range(len(x)):
+        angles = [t / 10000 ** (d / half) for d in range(half)]
+        x[t] += [*np.sin(angles), *np.cos(angles)]
+    for block in encoder.blocks:
+        x = half_feed_forward(x, block.first)
+        x = x + self_attention(layer_norm(x, block.attention_norm), block.attention)
+        module = block.module
+        y = layer_norm(x, module.input_norm)
+        gate = sigmoid(y @ module.gate.kernel + module.gate.bias)
+        y = (y @ module.value.kernel + module.value.bias) * gate
+        kernel = np.array(module.convolution.kernel)[:, :, 0]
+        convolved = np.zeros_like(y)
+        for t in range(len(y)):
+            for tap, weights in enumerate(kernel):
+                if 0 <= (read := t + tap - len(kernel) // 2) < len(y):
+                    convolved[t] += y[read] * weights
+        x = x + swish(batch_norm(convolved, module.norm)) @ module.project.kernel + module.project.bias
+        x = layer_norm(half_feed_forward(x, block.second), block.norm)
+    return x
+
+
+def half_feed_forward(x, unit):
+    inner = swish(layer_norm(x, unit.norm) @ unit.expand.kernel + unit.expand.bias)
+    return x + (inner @ unit.project.kernel + unit.project.bias) / 2
+
+
+@pytest.mark.parametrize("kernel", [1, 4, 5])
+def test_the_conformer_is_as_defined(kernel):
+    encoder = Conformer(width=12, blocks=2, heads=3, kernel=kernel).make()
+    encoder.build((None, None, 20))
+    random = np.random.default_rng(0)
+    for variable in encoder.trainable_variables:
+        variable.assign(random.normal(1.0 if "gamma" in variable.path else 0.0, 0.3, variable.shape))
+    lengths = [20, 1, 7]
+    features = random.normal(0, 1, (3, 20, 20)).astype(np.float32)
+    mask = np.arange(20)[None, :] < np.array(lengths)[:, None]
+    hidden, mask_after = encoder(features, mask=mask)
+    np.testing.assert_array_equal(mask_after, mask)
+    for row, length in enumerate(lengths):
+        expected = conformer_by_definition(encoder, features[row, :length].astype(np.float64))
         np.testing.assert_allclose(hidden[row, :length], expected, atol=2e-4)
 
 

@@ -7,8 +7,9 @@ goes by that.
 To add one, write a file beside `published.py` and list its settings in `ENCODERS`.
 """
 
+from training.network.encoders.conformer import Conformer
 from training.network.encoders.encoder import EncoderSettings
 from training.network.encoders.published import Published
 from training.network.encoders.recurrent import Recurrent
 
-ENCODERS: dict[str, type[EncoderSettings]] = {settings.name: settings for settings in (Published, Recurrent)}
+ENCODERS: dict[str, type[EncoderSettings]] = {settings.name: settings for settings in (Published, Recurrent, Conformer)}

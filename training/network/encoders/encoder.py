@@ -33,3 +33,15 @@ class EncoderSettings(abc.ABC):
     def fault(self) -> str | None:
         """What is wrong with settings that do not fit together."""
         return None
+
+
+def halved(num_frames: Any) -> Any:
+    """How many means of two frames there are; of an odd number of frames the last is alone."""
+    return (num_frames + 1) // 2
+
+
+def width_fault(width: int, heads: int) -> str | None:
+    """What is wrong with a width for attention and sinusoidal positions."""
+    if width % heads or width % 2:
+        return f"encoder.width is {width}, expected an even multiple of encoder.heads ({heads})"
+    return None

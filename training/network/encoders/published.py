@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from training.network.encoders.encoder import EncoderSettings
+from training.network.encoders.encoder import EncoderSettings, halved, width_fault
 from training.settings import setting
 
 KERNELS = (11, 7, 3)  # of the convolution units of a block
@@ -81,9 +81,7 @@ class Published(EncoderSettings):
         return PublishedEncoder(self, name="encoder")
 
     def frames(self, num_frames):
-        return num_frames if self.halved_after == "none" else (num_frames + 1) // 2
+        return num_frames if self.halved_after == "none" else halved(num_frames)
 
     def fault(self) -> str | None:
-        if self.width % self.heads or self.width % 2:
-            return f"encoder.width is {self.width}, expected an even multiple of encoder.heads ({self.heads})"
-        return None
+        return width_fault(self.width, self.heads)
