@@ -11,7 +11,7 @@ RECIPES.toml has a table a recipe, with the settings that it changes; the first 
 
 For each signer held out, the other training signers' clips are converted, scored by a base model and filtered, as
 scripts/run_pipeline does it. On what is kept each recipe trains a model a seed, for as many epochs as the processor
-time of --minutes allows (measured by runs of one and of two epochs; others' work on the machine does not count), and
+time of --minutes allows (measured by runs of one and of six epochs; others' work on the machine does not count), and
 the signer's clips are scored. No clip of a test signer is scored, until --test names the recipes that were chosen:
 they are trained on all training signers, and the test signers' figures are printed.
 

@@ -16,6 +16,9 @@ from pipeline.common.storage import AnyPath
 from pipeline.scores import analysis
 
 REPLICATES = 2_000
+# Epochs of the runs that tell how long one takes: to start takes some 30 seconds, more or less by 8 from run to run, so
+# that one epoch more would tell little.
+SHORT_RUNS = (1, 6)
 
 
 def stage(name: str, *words: str, output: AnyPath) -> None:
@@ -49,13 +52,13 @@ class Trial:
     dataset: AnyPath
 
     def epochs(self, minutes: float, place: AnyPath) -> int:
-        """As many as fit into the processor time, by runs of one and of two epochs, which are left at `place`."""
-        one, two = (
+        """As many as fit into the processor time, by two short runs, which are left at `place`."""
+        few, more = (
             self.train(place.with_name(f"{place.name}-{n}"), epochs=n, seed=0, changes=["optimizer.warmup_epochs=0.0"])
-            for n in (1, 2)
+            for n in SHORT_RUNS
         )
-        each = max(two - one, 1e-3)
-        return max(1, round((60 * minutes - (one - each)) / each))
+        each = max((more - few) / (SHORT_RUNS[1] - SHORT_RUNS[0]), 1e-3)
+        return max(1, round((60 * minutes - (few - SHORT_RUNS[0] * each)) / each))
 
     def train(self, place: AnyPath, *, epochs: int, seed: int, changes: list[str] | None = None) -> float:
         """Seconds of processor time that the training took; those of an interrupted one are added up."""
