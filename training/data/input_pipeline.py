@@ -199,6 +199,6 @@ def _batches(
 
     options = tf.data.Options()
     # Threads and batches ahead are fixed: there is nothing to tune. And an iterator may wait, at its end, until the
-    # thread that tunes wakes: up to 10 s in short epochs, up to a minute in long ones (TensorFlow 2.21).
+    # thread that tunes wakes: 10 s were seen; TensorFlow 2.21 lets it sleep up to a minute.
     options.autotune.enabled = False
     return rows.map(element, _THREADS, deterministic=True).prefetch(2).with_options(options)

@@ -1,4 +1,4 @@
-"""The layers of encoders, for every Keras backend: those of the published one, which others may use.
+"""The layers of encoders, for every Keras backend: those of the published one, which others use too, and a Conformer's.
 
 Shapes: B clips, T frames, D channels, H heads. `mask` (B, T) is true where a frame belongs to the clip and
 false in the padding at its end; every layer that mixes frames, or takes statistics over them, leaves the padding out.

@@ -10,8 +10,9 @@ from training.settings import setting
 class Conformer(EncoderSettings):
     """Blocks of two half feed-forward units with self-attention and a convolution that looks both ways between them.
 
-    Differences from the paper: sinusoidal positions are added after the stem, none are relative; whole branches are
-    dropped for a clip in place of single values.
+    Differences from the paper: a dense stem in place of convolutions that subsample; sinusoidal positions, added after
+    it, in place of relative ones; attention scaled as in the published encoder; whole branches are dropped for a clip,
+    not single values.
     """
 
     name = "conformer"
