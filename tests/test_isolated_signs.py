@@ -25,7 +25,6 @@ SMALL = ["optimizer.epochs=1", "optimizer.warmup_epochs=0", "optimizer.batch_siz
 ENCODERS = {
     "published": ["encoder.width=8", "encoder.heads=2"],
     "recurrent": ["encoder.name=recurrent", "encoder.layers=1", "encoder.width=8"],
-    "conformer": ["encoder.name=conformer", "encoder.blocks=1", "encoder.width=8", "encoder.heads=2"],
 }
 
 

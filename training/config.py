@@ -345,7 +345,8 @@ def _update(values: dict[str, Any], changes: dict[str, Any], *, where: str, sect
         values |= {"name": other.name} | dataclasses.asdict(other())
     for name, value in changes.items():
         if name not in values:
-            full = [each for each, *_ in settings.flat(Config()) if each.endswith(f".{name}")]
+            elsewhere = (each for each, *_ in settings.flat(Config()) if not each.startswith(f"{section}."))
+            full = [each for each in elsewhere if each.endswith(f".{name}")]
             close = full or difflib.get_close_matches(name, values, n=1)
             hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(values)}"
             raise UserError(f"{where}: no setting {name!r} ({hint})")

@@ -132,12 +132,14 @@ def test_what_a_killed_call_left_is_removed(toy_run, toy_dataset, command, tmp_p
         command(*words)
 
 
-def test_half_the_frame_rate(toy_dataset, toy_settings, command, tmp_path, noise):
+def test_a_conformer_at_half_the_frame_rate(toy_dataset, toy_settings, command, tmp_path, noise):
     """Trained, exported with all checks passed, and evaluated: nothing but the encoder's settings knows of it."""
     run, model, evaluation = (tmp_path / name for name in ("run", "model", "evaluation"))
-    changes = ["--set", "encoder.halved_after=stem", "--set", "optimizer.epochs=1"]
-    command(train, "--dataset", toy_dataset, "--output", run, *toy_settings, *changes)
-    command(export, "--run", run, "--dataset", toy_dataset, "--output", model, "--fixed-frames", 20)
+    encoder = ["--set", "encoder.name=conformer", "--set", "encoder.halved_after=stem"]
+    words = [*encoder, *toy_settings, "--set", "optimizer.epochs=1"]
+    command(train, "--dataset", toy_dataset, "--output", run, *words)
+    words = ["--weights", "int8", "--fixed-frames", 20]
+    command(export, "--run", run, "--dataset", toy_dataset, "--output", model, *words)
     dataset = Dataset.open(toy_dataset)
     clips = list(dataset.read("test"))
     expected = predict(Run.open(run).load_model(), Corpus.of_clips(clips, dataset.task), max_frames=MAX_FRAMES)

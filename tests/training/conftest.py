@@ -97,32 +97,40 @@ def pad() -> Callable[..., dict[str, np.ndarray]]:
     return make
 
 
-@pytest.fixture(scope="session")
-def tiny_config():
+@pytest.fixture(scope="session", params=["published", "conformer"])
+def tiny_config(request):
     """Two blocks without dropout, and the shape of the hand."""
     from training import config as cfg
-    from training.network.encoders import Published
+    from training.network.encoders import ENCODERS
 
-    return cfg.Config(
-        features=cfg.Features(kind="with-hand"),
-        encoder=Published(width=8, blocks=2, heads=2, dropout=0.0, attention_dropout=0.0),
-        head=cfg.Head(dropout=0.0),
-    )
+    encoder = ENCODERS[request.param](width=8, blocks=2, heads=2, dropout=0.0, attention_dropout=0.0)
+    return cfg.Config(features=cfg.Features(kind="with-hand"), encoder=encoder, head=cfg.Head(dropout=0.0))
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tiny_config, task):
+def randomize() -> Callable[..., None]:
+    """`randomize(weights)`: variances stay positive, the rate of late dropout 0."""
+
+    def assign(weights) -> None:
+        random = np.random.default_rng(1)
+        for v in weights:
+            if v.name in ("gamma", "moving_variance"):
+                v.assign(random.uniform(0.5, 1.5, v.shape))
+            elif v.name != "rate":
+                v.assign(random.normal(0, 0.3, v.shape))
+
+    return assign
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_config, task, randomize):
     """A `Model` of that size, every weight and the feature statistics random."""
     from training.network.model import Model
 
     random = np.random.default_rng(1)
     model = Model(tiny_config, task, random.normal(0, 0.1, 600), random.uniform(0.5, 2, 600))
     model.build()
-    for v in model.weights:  # variances stay positive, the rate of late dropout 0
-        if v.name in ("gamma", "moving_variance"):
-            v.assign(random.uniform(0.5, 1.5, v.shape))
-        elif v.name != "rate":
-            v.assign(random.normal(0, 0.3, v.shape))
+    randomize(model.weights)
     model.compile(jit_compile=False)
     return model
 

@@ -61,6 +61,12 @@ def sinusoidal_positions(frames_T, width: int):
     return ops.concatenate([ops.sin(angles_TxD), ops.cos(angles_TxD)], axis=-1)
 
 
+def with_positions(x_BxTxD, mask_BxT):
+    """The sum of `x` and the positions of its frames."""
+    positions_TxD = sinusoidal_positions(frame_numbers(mask_BxT), x_BxTxD.shape[-1])
+    return x_BxTxD + ops.cast(positions_TxD, x_BxTxD.dtype)
+
+
 class MaskedLayer(keras.layers.Layer):
     """A layer that takes a mask or whose input carries one. Keras warns about one that does not say so."""
 
@@ -223,29 +229,32 @@ class HalfFeedForward(MaskedLayer):
         return x_BxTxD + 0.5 * self.dropout(y, training=training)
 
 
-class ConvolutionModule(MaskedLayer):
-    """A gated layer, a depthwise convolution that looks both ways, and a projection, with a residual connection."""
+class GatedConvolution(MaskedLayer):
+    """A gated linear unit, a depthwise convolution that looks both ways, and a projection, with a residual connection.
+
+    Source: the convolution module of Gulati et al. 2020.
+    """
 
     def __init__(self, width: int, kernel: int, dropout: float, **kwargs):
         super().__init__(**kwargs)
-        self.before, self.after = kernel // 2, (kernel - 1) // 2  # frames that are read
+        self.before, self.after = kernel // 2, (kernel - 1) // 2  # frames that are read beside the frame itself
         self.input_norm = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="input_norm")
         self.value = Dense(width, name="value")
         self.gate = Dense(width, activation="sigmoid", name="gate")
-        self.convolution = keras.layers.DepthwiseConv1D(kernel, use_bias=False, name="convolution")
+        self.depthwise = keras.layers.DepthwiseConv1D(kernel, use_bias=False, name="depthwise")
         self.norm = BatchNorm(name="norm")
         self.project = Dense(width, name="project")
         self.dropout = sample_dropout(dropout, "dropout")
 
     def build(self, input_shape):
-        for layer in (self.input_norm, self.value, self.gate, self.convolution, self.norm, self.project):
+        for layer in (self.input_norm, self.value, self.gate, self.depthwise, self.norm, self.project):
             layer.build(input_shape)
 
     def call(self, x_BxTxD, mask, training=False):
         y = self.input_norm(x_BxTxD)
         # 0 in the padding, as beyond it: what follows the clip is read.
         y = self.value(y) * self.gate(y) * ops.cast(mask, x_BxTxD.dtype)[:, :, None]
-        y = self.convolution(ops.pad(y, ((0, 0), (self.before, self.after), (0, 0))))
+        y = self.depthwise(ops.pad(y, ((0, 0), (self.before, self.after), (0, 0))))
         y = self.project(ops.swish(self.norm(y, training=training, mask=mask)))
         return x_BxTxD + self.dropout(y, training=training)
 
@@ -257,21 +266,23 @@ class ConformerBlock(MaskedLayer):
         self, width: int, heads: int, expansion: int, kernel: int, dropout: float, attention_dropout: float, **kwargs
     ):
         super().__init__(**kwargs)
-        self.first = HalfFeedForward(width, expansion, dropout, name="first")
+        self.feed_forward_before = HalfFeedForward(width, expansion, dropout, name="feed_forward_before")
         self.attention_norm = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="attention_norm")
         self.attention = SelfAttention(width, heads, attention_dropout, name="attention")
         self.attention_branch_dropout = sample_dropout(dropout, "attention_branch_dropout")
-        self.module = ConvolutionModule(width, kernel, dropout, name="module")
-        self.second = HalfFeedForward(width, expansion, dropout, name="second")
+        self.convolution = GatedConvolution(width, kernel, dropout, name="convolution")
+        self.feed_forward_after = HalfFeedForward(width, expansion, dropout, name="feed_forward_after")
         self.norm = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="norm")
 
     def build(self, input_shape):
-        for layer in (self.first, self.attention_norm, self.attention, self.module, self.second, self.norm):
+        for layer in (self.feed_forward_before, self.attention_norm, self.attention):
+            layer.build(input_shape)
+        for layer in (self.convolution, self.feed_forward_after, self.norm):
             layer.build(input_shape)
 
     def call(self, x_BxTxD, mask, training=False):
-        x = self.first(x_BxTxD, training=training)
+        x = self.feed_forward_before(x_BxTxD, training=training)
         y = self.attention(self.attention_norm(x), mask=mask, training=training)
         x = x + self.attention_branch_dropout(y, training=training)
-        x = self.module(x, mask=mask, training=training)
-        return self.norm(self.second(x, training=training))
+        x = self.convolution(x, mask=mask, training=training)
+        return self.norm(self.feed_forward_after(x, training=training))

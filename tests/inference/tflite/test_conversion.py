@@ -18,8 +18,9 @@ from inference.window import FIXED
 from pipeline.common import directories
 from pipeline.dataset.dataset import Dataset
 from pipeline.tasks.fingerspelling import COLUMNS, Fingerspelling
-from training.config import PRESETS
+from training.config import PRESETS, Config
 from training.data.corpus import Corpus
+from training.network.encoders import Conformer
 from training.network.model import Model
 from training.predict import clip_outputs, predict, prediction
 
@@ -192,15 +193,30 @@ def test_clips_of_other_lengths_between_change_nothing(interpreter, noise, signa
     np.testing.assert_equal(runner(inputs=as_inputs(noise(12), TASK)), before)
 
 
+@pytest.fixture(scope="module", params=["toy model", "conformer"])
+def converted(request, toy_dataset, toy_model, tmp_path_factory):
+    """The file of the trained toy model, of the published encoder; and that of a Conformer, untrained."""
+    if request.param == "toy model":
+        return toy_model / MODEL
+    keras.utils.set_random_seed(0)
+    dataset = Dataset.open(toy_dataset)
+    encoder = Conformer(width=12, blocks=1, heads=2, halved_after="stem")
+    model = Model(Config(encoder=encoder), TASK, dataset.mean, dataset.std)
+    model.build()
+    place = tmp_path_factory.mktemp("conformer")
+    conversion.convert(model, MAX_FRAMES, place, weights="float32")
+    return place / MODEL
+
+
 @pytest.mark.parametrize("signature", [SERVING, RECOGNIZE])
-def test_a_second_clip_of_the_same_length_is_not_mistaken(toy_model, signature):
+def test_a_second_clip_of_the_same_length_is_not_mistaken(converted, signature):
     """LiteRT may go wrong there where a shape comes to be known only in the run; not in every interpreter."""
     random = np.random.default_rng(0)
     kept = []
     for num_frames in (1, 5, 14, 16, 40):
         first, second = random.random((2, num_frames, 200)).astype(np.float32)
         for _ in range(6):
-            kept.append(Interpreter(model_path=str(toy_model / MODEL)))
+            kept.append(Interpreter(model_path=str(converted)))
             runner = kept[-1].get_signature_runner(signature)
             alone = runner(inputs=first)
             runner(inputs=second)
@@ -208,9 +224,9 @@ def test_a_second_clip_of_the_same_length_is_not_mistaken(toy_model, signature):
                 np.testing.assert_equal(runner(inputs=first), alone)
 
 
-def test_every_shape_of_the_network_is_known_before_a_run(toy_model):
+def test_every_shape_of_the_network_is_known_before_a_run(converted):
     """A tensor without memory before the run gets its shape from a number computed in it: only what comes after."""
-    content = (toy_model / MODEL).read_bytes()
+    content = converted.read_bytes()
     _, found = next(operators(content))
     without_delegates = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     interpreter = Interpreter(model_content=content, experimental_op_resolver_type=without_delegates)

@@ -43,7 +43,7 @@ def test_settings_of_another_encoder(halving_encoder):
         cfg.PRESETS["small"], encoder=Published()
     )
     assert cfg.from_json(cfg.as_json(config)) == config
-    with pytest.raises(UserError, match="no setting 'heads'"):
+    with pytest.raises(UserError, match=r"no setting 'heads' \(known: name, width\)"):
         cfg.resolve("small", overrides=["encoder.name=halving", "encoder.heads=4"])
     assert "\nwith encoder.name=halving:\n  encoder.width = 6\n" in cfg.help_text()
 

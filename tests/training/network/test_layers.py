@@ -56,56 +56,28 @@ def transformer_unit(x, unit):
     return x + swish(layer_norm(x, unit.feed_forward_norm) @ unit.expand.kernel) @ unit.project.kernel
 
 
-def by_definition(encoder, x_TxF):
-    """The published encoder in numpy, at inference, one clip without padding, one frame or head at a time."""
-    x = batch_norm(x_TxF @ encoder.stem.kernel, encoder.stem_norm)
-    for index, (convolutions, transformer) in enumerate(encoder.blocks):
-        for unit in convolutions:
-            x = convolution_unit(x, unit)
-        if index == 0:
-            half = x.shape[1] // 2
-            for t in range(len(x)):
-                angles = [t / 10000 ** (d / half) for d in range(half)]
-                x[t] += [*np.sin(angles), *np.cos(angles)]
-        x = transformer_unit(x, transformer)
+def stem(x, encoder):
+    x = batch_norm(x @ encoder.stem.kernel, encoder.stem_norm)
+    if encoder.halved_after == "stem":
+        x = np.stack([x[t : t + 2].mean(axis=0) for t in range(0, len(x), 2)])
     return x
 
 
-def test_the_encoder_is_as_defined(tiny_model):
-    encoder = tiny_model.encoder
-    lengths = [20, 1, 7]
-    features = np.random.default_rng(0).normal(0, 1, (3, 20, tiny_model.features.width)).astype(np.float32)
-    mask = np.arange(20)[None, :] < np.array(lengths)[:, None]
-    hidden, mask_after = encoder(features, mask=mask)
-    np.testing.assert_array_equal(mask_after, mask)
-    assert hidden.shape == (3, 20, encoder.width)
-    for row, length in enumerate(lengths):
-        expected = by_definition(encoder, features[row, :length].astype(np.float64))
-        np.testing.assert_allclose(hidden[row, :length], expected, atol=2e-4)
-
-
-def conformer_by_definition(encoder, x_TxF):
-    """The Conformer in numpy, at inference, one clip without padding, at the full frame rate."""
-    x = batch_norm(x_TxF @ encoder.stem.kernel, encoder.stem_norm)
+def add_positions(x):
     half = x.shape[1] // 2
     for t in range(len(x)):
         angles = [t / 10000 ** (d / half) for d in range(half)]
         x[t] += [*np.sin(angles), *np.cos(angles)]
-    for block in encoder.blocks:
-        x = half_feed_forward(x, block.first)
-        x = x + self_attention(layer_norm(x, block.attention_norm), block.attention)
-        module = block.module
-        y = layer_norm(x, module.input_norm)
-        gate = sigmoid(y @ module.gate.kernel + module.gate.bias)
-        y = (y @ module.value.kernel + module.value.bias) * gate
-        kernel = np.array(module.convolution.kernel)[:, :, 0]
-        convolved = np.zeros_like(y)
-        for t in range(len(y)):
-            for tap, weights in enumerate(kernel):
-                if 0 <= (read := t + tap - len(kernel) // 2) < len(y):
-                    convolved[t] += y[read] * weights
-        x = x + swish(batch_norm(convolved, module.norm)) @ module.project.kernel + module.project.bias
-        x = layer_norm(half_feed_forward(x, block.second), block.norm)
+
+
+def published(encoder, x_TxF):
+    x = stem(x_TxF, encoder)
+    for index, (convolutions, transformer) in enumerate(encoder.blocks):
+        for unit in convolutions:
+            x = convolution_unit(x, unit)
+        if index == 0:
+            add_positions(x)
+        x = transformer_unit(x, transformer)
     return x
 
 
@@ -114,21 +86,48 @@ def half_feed_forward(x, unit):
     return x + (inner @ unit.project.kernel + unit.project.bias) / 2
 
 
-@pytest.mark.parametrize("kernel", [1, 4, 5])
-def test_the_conformer_is_as_defined(kernel):
-    encoder = Conformer(width=12, blocks=2, heads=3, kernel=kernel).make()
+def gated_convolution(x, unit):
+    y = layer_norm(x, unit.input_norm)
+    y = (y @ unit.value.kernel + unit.value.bias) * sigmoid(y @ unit.gate.kernel + unit.gate.bias)
+    kernel = np.array(unit.depthwise.kernel)[:, :, 0]
+    convolved = np.zeros_like(y)
+    for t in range(len(y)):
+        for tap, weights in enumerate(kernel):
+            if 0 <= (read := t + tap - len(kernel) // 2) < len(y):
+                convolved[t] += y[read] * weights
+    return x + swish(batch_norm(convolved, unit.norm)) @ unit.project.kernel + unit.project.bias
+
+
+def conformer(encoder, x_TxF):
+    x = stem(x_TxF, encoder)
+    add_positions(x)
+    for block in encoder.blocks:
+        x = half_feed_forward(x, block.feed_forward_before)
+        x = x + self_attention(layer_norm(x, block.attention_norm), block.attention)
+        x = gated_convolution(x, block.convolution)
+        x = layer_norm(half_feed_forward(x, block.feed_forward_after), block.norm)
+    return x
+
+
+# In numpy, at inference, one clip without padding, one frame or head at a time.
+DEFINITIONS = {"published": published, "conformer": conformer}
+DEFINED = [Published(width=8, blocks=2, heads=2), Published(width=8, blocks=1, heads=2, halved_after="stem")]
+DEFINED += [Conformer(width=12, blocks=2, heads=3, kernel=kernel) for kernel in (1, 4, 5)]
+DEFINED += [Conformer(width=12, blocks=2, heads=3, kernel=4, halved_after="stem")]
+
+
+@pytest.mark.parametrize("settings", DEFINED, ids=str)
+def test_an_encoder_is_as_defined(settings, randomize):
+    encoder = settings.make()
     encoder.build((None, None, 20))
-    random = np.random.default_rng(0)
-    for variable in encoder.trainable_variables:
-        variable.assign(random.normal(1.0 if "gamma" in variable.path else 0.0, 0.3, variable.shape))
+    randomize(encoder.weights)
     lengths = [20, 1, 7]
-    features = random.normal(0, 1, (3, 20, 20)).astype(np.float32)
-    mask = np.arange(20)[None, :] < np.array(lengths)[:, None]
-    hidden, mask_after = encoder(features, mask=mask)
-    np.testing.assert_array_equal(mask_after, mask)
+    features = np.random.default_rng(0).normal(0, 1, (3, 20, 20)).astype(np.float32)
+    hidden, mask = encoder(features, mask=np.arange(20)[None, :] < np.array(lengths)[:, None])
+    assert np.array(mask).sum(axis=1).tolist() == [settings.frames(length) for length in lengths]
     for row, length in enumerate(lengths):
-        expected = conformer_by_definition(encoder, features[row, :length].astype(np.float64))
-        np.testing.assert_allclose(hidden[row, :length], expected, atol=2e-4)
+        expected = DEFINITIONS[settings.name](encoder, features[row, :length].astype(np.float64))
+        np.testing.assert_allclose(hidden[row, : len(expected)], expected, atol=2e-4)
 
 
 def test_a_residual_branch_is_dropped_for_a_whole_clip():
@@ -136,19 +135,42 @@ def test_a_residual_branch_is_dropped_for_a_whole_clip():
     assert {tuple(np.unique(each)) for each in dropped} == {(0.0,), (2.0,)}
 
 
-@pytest.fixture
-def encoder():
-    made = Published(width=8, blocks=1, heads=2).make()
-    made.build((None, None, 600))
-    return made
+@pytest.fixture(params=[Published, Conformer])
+def made(request, randomize):
+    """`made(**settings)`: an encoder of one block, random."""
+
+    def make(**settings):
+        encoder = request.param(width=8, blocks=1, heads=2, **settings).make()
+        encoder.build((None, None, 20))
+        randomize(encoder.weights)
+        return encoder
+
+    return make
 
 
-def test_dropout_is_for_training_only(encoder):
-    features = np.random.default_rng(0).normal(0, 1, (2, 5, 600)).astype(np.float32)
-    mask = np.ones((2, 5), bool)
-    first, second = (encoder(features, mask=mask, training=True)[0].numpy() for _ in range(2))
-    assert np.abs(first - second).max() > 1e-3
-    np.testing.assert_array_equal(encoder(features, mask=mask)[0], encoder(features, mask=mask)[0])
+def hidden(encoder, *, training):
+    features = np.random.default_rng(0).normal(0, 1, (2, 5, 20)).astype(np.float32)
+    return np.array(encoder(features, mask=np.ones((2, 5), bool), training=training)[0])
+
+
+@pytest.mark.parametrize("rate", ["dropout", "attention_dropout"])
+def test_dropout_is_for_training_only(made, rate):
+    encoder = made(**{"dropout": 0.0, "attention_dropout": 0.0, rate: 0.5})
+    found = [hidden(encoder, training=True) for _ in range(4)]
+    assert max(np.abs(each - found[0]).max() for each in found) > 1e-3
+    np.testing.assert_array_equal(hidden(encoder, training=False), hidden(encoder, training=False))
+
+
+def test_every_residual_branch_is_dropped(made):
+    """At a rate near 1 what a branch computes makes no difference."""
+    encoder = made(dropout=1 - 1e-6, attention_dropout=0.0)
+    before = hidden(encoder, training=True)
+    branches = [v for v in encoder.trainable_variables if "project" in v.path]
+    assert len(branches) >= 5
+    for variable in branches:
+        variable.assign(variable + 1.0)
+    np.testing.assert_array_equal(hidden(encoder, training=True), before)
+    assert np.abs(hidden(encoder, training=False) - before).max() > 1e-3
 
 
 def test_a_width_that_the_heads_do_not_divide():

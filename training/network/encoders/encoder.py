@@ -35,13 +35,17 @@ class EncoderSettings(abc.ABC):
         return None
 
 
-def halved(num_frames: Any) -> Any:
-    """How many means of two frames there are; of an odd number of frames the last is alone."""
-    return (num_frames + 1) // 2
+class AttentionSettings(EncoderSettings):
+    """Of encoders with self-attention and sinusoidal positions, whose frame rate may be halved: `layers.halved`."""
 
+    width: int
+    heads: int
+    halved_after: str
 
-def width_fault(width: int, heads: int) -> str | None:
-    """What is wrong with a width for attention and sinusoidal positions."""
-    if width % heads or width % 2:
-        return f"encoder.width is {width}, expected an even multiple of encoder.heads ({heads})"
-    return None
+    def frames(self, num_frames):
+        return num_frames if self.halved_after == "none" else (num_frames + 1) // 2
+
+    def fault(self) -> str | None:
+        if self.width % self.heads or self.width % 2:
+            return f"encoder.width is {self.width}, expected an even multiple of encoder.heads ({self.heads})"
+        return None

@@ -2,14 +2,14 @@
 
 import dataclasses
 
-from training.network.encoders.encoder import EncoderSettings, halved, width_fault
+from training.network.encoders.encoder import AttentionSettings
 from training.settings import setting
 
 KERNELS = (11, 7, 3)  # of the convolution units of a block
 
 
 @dataclasses.dataclass(frozen=True)
-class Published(EncoderSettings):
+class Published(AttentionSettings):
     """Its topology, and the base model's settings."""
 
     name = "published"
@@ -27,9 +27,7 @@ class Published(EncoderSettings):
     )
 
     def make(self):
-        from keras import ops  # only now: Keras needs its backend to be chosen
-
-        from training.network import layers
+        from training.network import layers  # only now: Keras needs its backend to be chosen
 
         class PublishedEncoder(layers.MaskedLayer):
             """Features (B, T, F) and mask (B, T) to hidden values (B, U, D) and their mask, as published.
@@ -72,16 +70,10 @@ class Published(EncoderSettings):
                     for unit in convolutions:
                         x = unit(x, mask=mask, training=training)
                     if index == 0:
-                        x = x + ops.cast(layers.sinusoidal_positions(layers.frame_numbers(mask), x.shape[-1]), x.dtype)
+                        x = layers.with_positions(x, mask)
                     x = transformer(x, mask=mask, training=training)
                     if index == 0 and self.halved_after == "block":
                         x, mask = layers.halved(x, mask)
                 return x, mask
 
         return PublishedEncoder(self, name="encoder")
-
-    def frames(self, num_frames):
-        return num_frames if self.halved_after == "none" else halved(num_frames)
-
-    def fault(self) -> str | None:
-        return width_fault(self.width, self.heads)
