@@ -139,8 +139,8 @@ def mistake(error: Exception) -> str | None:
     return None
 
 
-# As libraries word it in errors of other kinds: C++, Arrow, the system, Python's threads, the loader of libraries, and
-# LiteRT's kernels, which give no reason: but they took the same model when it was exported, or it was not.
+# As libraries word it in errors of other kinds: C++, Arrow, the system, Python's threads, the loader of libraries.
+# XNNPACK, LiteRT's kernels, gives no reason; it ran each model at its export, so memory is what it lacks now.
 _NO_MEMORY = (
     r"bad_alloc|malloc of size|[Cc]annot allocate memory|can't start new thread|failed to map segment"
     r"|failed to create XNNPACK runtime"
