@@ -165,8 +165,7 @@ def _fast(config: Config, encoder: EncoderSettings, *, epochs: int) -> Config:
 
 
 # The published base and final model; a pair of the same kind that two CPU cores train in minutes; and one at half the
-# frame rate, for phones, whose time goes into more epochs, and whose final model is a Conformer, which long trainings
-# pay for.
+# frame rate, for phones, whose final model is a Conformer, which pays off in a longer training.
 PRESETS: dict[str, Config] = {
     "base": Config(),
     "final": Config(

@@ -6,8 +6,8 @@
 RECIPES.toml has a table a recipe, with the settings that it changes; the first is what others are compared with:
 
     [today]
-    [half-rate]
-    "encoder.halved_after" = "stem"
+    [smaller-batches]
+    "optimizer.batch_size" = 4
 
 For each signer held out, the other training signers' clips are converted, scored by a base model and filtered, as
 scripts/run_pipeline does it. On what is kept each recipe trains a model a seed, for as many epochs as the processor

@@ -41,7 +41,7 @@ COMMANDS = {
     "submit": "inference.submit --model {place}/model --data {place}/data --output {output} --clips 2 --test-clips 9",
 }
 QUICK = ("synthesize", "inspect", "recognize")
-SLOW = tuple(command for command in COMMANDS if command not in QUICK)  # seconds each
+SLOW = tuple(command for command in COMMANDS if command not in QUICK)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,13 +119,15 @@ ENVIRONMENTS = {
     "the other end of the world": with_variables(TZ="Pacific/Kiritimati"),
     "no such time zone": with_variables(TZ="Nowhere/Never"),
 }
-# In each environment the quick commands and one of the slow: all of them take many minutes.
-CASES = [
-    (name, command)
-    for index, (name, each) in enumerate(ENVIRONMENTS.items())
-    for command in (*QUICK, SLOW[index % len(SLOW)])
-    if command not in each.not_of
-]
+
+
+def commands(index: int, each: Environment) -> list[str]:
+    """The quick ones and one of the slow, in turn: all of them in each environment take many minutes."""
+    slow = [command for command in SLOW if command not in each.not_of]
+    return [*(command for command in QUICK if command not in each.not_of), slow[index % len(slow)]]
+
+
+CASES = [(name, c) for i, (name, each) in enumerate(ENVIRONMENTS.items()) for c in commands(i, each)]
 
 
 @pytest.fixture(scope="session")
@@ -197,7 +199,7 @@ def usual(place, made_once, tmp_path_factory):
     return of
 
 
-# Of the quick ones scripts/test starts one in each environment.
+# Of the quick ones, scripts/test starts one in each environment; the rest are long.
 FIRST = [(name, QUICK[index % len(QUICK)]) for index, name in enumerate(ENVIRONMENTS)]
 MARKED = [pytest.param(*each, marks=[pytest.mark.long] * (each not in FIRST)) for each in CASES]
 

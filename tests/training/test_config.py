@@ -37,6 +37,13 @@ def test_the_published_settings():
         assert (each.optimizer.learning_rate, each.optimizer.warmup_epochs) == (1e-3, 5)
 
 
+def test_fast_is_at_half_the_frame_rate():
+    base, final = cfg.PRESETS["fast"], cfg.PRESETS["fast-final"]
+    assert (base.encoder.name, final.encoder.name) == ("published", "conformer")
+    assert (base.encoder.frames(160), final.encoder.frames(160)) == (80, 80)
+    assert (base.features.kind, final.features.kind) == ("hand", "hand")
+
+
 def test_published_augmentation():
     """Of base and final alike; what is not published is off in every preset."""
     augment = cfg.PRESETS["base"].augment

@@ -9,7 +9,6 @@ import pytest
 from pipeline.common.errors import UserError
 from scripts.benchmarks import inference as benchmark
 from training import config as cfg
-from training.network.encoders import Published
 
 
 def test_lengths_are_those_of_the_real_set():
@@ -30,8 +29,8 @@ def test_a_run_needs_its_data_set(command, toy_run, tmp_path):
 @pytest.mark.long
 def test_every_way_is_measured(command, monkeypatch, toy_run, toy_dataset, tmp_path, capsys):
     for preset in ("final", "small-final", "fast-final"):
-        tiny = dataclasses.replace(cfg.PRESETS[preset], encoder=Published(width=8, blocks=1, heads=2))
-        monkeypatch.setitem(benchmark.PRESETS, preset, tiny)
+        tiny = dataclasses.replace(cfg.PRESETS[preset].encoder, width=8, blocks=1, heads=2)
+        monkeypatch.setitem(benchmark.PRESETS, preset, dataclasses.replace(cfg.PRESETS[preset], encoder=tiny))
     command(benchmark, "--output", tmp_path, "--clips", 3, "--rounds", 1, "--run", toy_run, "--dataset", toy_dataset)
     report = json.loads((tmp_path / "report.json").read_text())
     for figures in report["threads"].values():
