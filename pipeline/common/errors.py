@@ -59,10 +59,19 @@ def run(main: Callable[[], None]) -> None:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _end)
     try:
+        _run(main)
+    finally:
+        try:
+            sys.stdout.flush()
+        except OSError:  # Python flushes it once more at its end, and would complain of what was said already
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _run(main: Callable[[], None]) -> None:
+    try:
         main()
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at its end
         sys.exit(1)
     except KeyboardInterrupt:
         _say("interrupted: nothing incomplete is marked complete; run the same command again to continue")

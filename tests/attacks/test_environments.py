@@ -118,6 +118,10 @@ ENVIRONMENTS = {
     "a narrow terminal": with_variables(COLUMNS="1", LINES="1", TERM="dumb", NO_COLOR="1"),
     "the other end of the world": with_variables(TZ="Pacific/Kiritimati"),
     "no such time zone": with_variables(TZ="Nowhere/Never"),
+    "unbuffered": with_variables(PYTHONUNBUFFERED="1"),
+    "a full disk for the output, unbuffered": hidden(
+        'PYTHONUNBUFFERED=1 exec "$@" >/dev/full', status=1, said=NO_SPACE, not_of=("submit",)
+    ),
 }
 
 
@@ -154,7 +158,8 @@ def start(
     command: str, place: pathlib.Path, folder: pathlib.Path, environment: Environment, *options: str
 ) -> tuple[int, str, list[str]]:
     """Runs a command in a folder, with options of Python; its status, output, and lines of errors without progress."""
-    bash, environ = shutil.which("bash"), {**os.environ, "PYTHONPATH": str(ROOT), **environment.variables}
+    usual = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    bash, environ = shutil.which("bash"), {**usual, "PYTHONPATH": str(ROOT), **environment.variables}
     words = [word.format(place=place, output=folder / environment.output) for word in command.split()]
     done = subprocess.run(
         [bash, "-c", environment.shell, "bash", sys.executable, *options, "-m", *words],
