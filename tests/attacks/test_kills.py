@@ -22,7 +22,8 @@ from pipeline.scores.score_table import Learnt, Row
 from tests.spoiling import as_in_the_foreground
 
 ROOT = pathlib.Path(__file__).parents[2]
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
+# TensorFlow imports code that it has written to the temporary folder, and Python would leave its bytecode there.
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
 SIGNALS = {"KILL": signal.SIGKILL, "TERM": signal.SIGTERM, "HUP": signal.SIGHUP}
 
 HEAVY = ("export", "score")  # they import TensorFlow
