@@ -37,9 +37,12 @@ _KINDS = {
     "source": _BYTES,
 }
 
-# The file's bytes depend on these two, and on the records being compressed one by one: level 1 of python-isal gives
-# the same bytes on every CPU.
+# The file's bytes depend on these three, and on the records being compressed one by one: level 1 of python-isal gives
+# the same bytes on every CPU, if the first call for a stream takes fewer than 16 bytes and flushes them. With more,
+# ISA-L 2.32 hashes the address of the stream's state in place of its second bytes (igzip_icf_body_h1_gr_bt.asm,
+# `.write_first_byte` reads rcx before it is set), and at one address of some 8,000 compresses to other bytes.
 _LEVEL = 1
+_FIRST = 12  # bytes
 _GZIP = 16 + isal_zlib.MAX_WBITS  # zlib's way to ask for a gzip header: it has no name and no time
 # The longest record: 46 minutes of 100 points at 30 frames a second. A damaged or hostile file may claim any length,
 # and what is made of a record takes several times that.
@@ -187,9 +190,13 @@ class RecordWriter:
             raise UserError(
                 f"{self.path}: record {self.count} has {len(record):,} bytes, at most {LONGEST:,} can be read"
             )
+        framed = frame(record)
+        if not self.count:
+            self._put(self._compressor.compress(framed[:_FIRST]) + self._compressor.flush(isal_zlib.Z_SYNC_FLUSH))
+            framed = framed[_FIRST:]
+        self._put(self._compressor.compress(framed))
         self.content.add(record)
         self.count += 1
-        self._put(self._compressor.compress(frame(record)))
 
     def __exit__(self, *exception) -> None:
         with self._writing():
