@@ -25,6 +25,10 @@ from pipeline.tasks import body
 from pipeline.tasks.fingerspelling import CHARACTER_MAP, CHARACTER_TO_INDEX
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("minutes") is None)
+
+
 @dataclasses.dataclass(frozen=True)
 class Recording:
     """A clip of a test's data directory; (T, 100, 2) random landmarks with gaps where none are given."""

@@ -84,6 +84,7 @@ def test_extras_exist(line):
 
 
 @pytest.mark.long
+@pytest.mark.minutes
 def test_commands_run_as_written(tmp_path, toy_data, toy_settings):
     """But for where the data are, which signers there are, and networks that train in seconds."""
     (tmp_path / "scripts").symlink_to(ROOT / "scripts")

@@ -108,7 +108,9 @@ def assert_same(run, expected):
     assert len((run / runs.HISTORY).read_text().splitlines()) == 1 + len(note["history"])
 
 
-@pytest.mark.parametrize(("weight", "kills"), [("light", 5), pytest.param("real", 20, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("weight", "kills"), [("light", 5), pytest.param("real", 20, marks=[pytest.mark.long, pytest.mark.minutes])]
+)
 def test_killed_at_random_moments(weight, kills, toy_dataset, toy_settings, tmp_path):
     seed = random.randrange(2**32)
     chance = random.Random(seed)
