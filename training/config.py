@@ -78,8 +78,8 @@ class Augment:
     noise_probability: float = probability(0.0, "adding noise to each channel")
     noise: float = setting(0.05, "its deviation, relative to that of the channel in the clip", at_least=0)
     channel_mask_probability: float = probability(0.0, "leaving out one channel")
-    # Not published. Others gained by them (Kaggle's 1st place: 0.1 each), with other networks; with `small-final`
-    # joining gained nothing, and dropping lost (training/README.md).
+    # Not published. Others gained by them (Kaggle's 1st place: 0.1 each), with other networks; with the small network
+    # and the features `with-hand` joining gained nothing, and dropping lost (training/README.md).
     drop_hand_probability: float = probability(0.0, "leaving out the hand that is seen less")
     drop_fingers_probability: float = probability(0.0, "leaving out two to six of ten fingers")
     drop_face_probability: float = probability(0.0, "leaving out the face")
@@ -197,7 +197,7 @@ PRESETS |= {
         augment=Augment(
             mirror_probability=0.0, affine_probability=0.75, time_mask_probability=0.3, spatial_mask_probability=0.2
         ),
-        optimizer=Optimizer(epochs=40, batch_size=16, learning_rate=2e-3, warmup_epochs=2.0, ema=0.0),
+        optimizer=Optimizer(epochs=40, batch_size=16, learning_rate=2e-3, warmup_epochs=2.0),
     ),
 }
 
@@ -314,6 +314,11 @@ def _check(config: Config) -> None:
         low, high = getattr(augment, f"{name}_low"), getattr(augment, f"{name}_high")
         if low > high:
             raise UserError(f"augment.{name}_low is {low}, expected at most augment.{name}_high ({high})")
+    for part, what in (("face", "the face"), ("pose", "the body")):
+        if (chance := getattr(augment, f"drop_{part}_probability")) and config.features.kind == "hand":
+            raise UserError(
+                f"augment.drop_{part}_probability is {chance}, but features.kind=hand does not see {what}: expected 0"
+            )
 
 
 def _value(text: str) -> Any:

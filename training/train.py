@@ -70,6 +70,8 @@ def train(arguments: argparse.Namespace) -> None:
         steps, done = config.optimizer.epochs * trainer.steps_per_epoch, trainer.start_step
         if not trainer.model.head.per_frame:
             bar.console.print(_classes(trainer.training.clips))
+        if len(trainer.chosen) < len(trainer.training):
+            bar.console.print(f"{len(trainer.chosen)} clips to train on: {trainer.left_out_words}")
         if trainer.passes > 1:
             clips = f"{len(trainer.chosen)} clips to train on: each epoch goes over them {trainer.passes} times"
             bar.console.print(f"{clips}, for optimizer.fewest_steps={config.optimizer.fewest_steps}")

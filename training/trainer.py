@@ -75,15 +75,21 @@ class Trainer:
         left_out = {"implausible": int((~plausible).sum()), "too_few_frames": int((plausible & ~fitting).sum())}
         return np.flatnonzero(plausible & fitting), left_out
 
+    @property
+    def left_out_words(self) -> str:
+        implausible, short = self.left_out.values()
+        return (
+            f"of {len(self.training)} that are not for validation, left out are {implausible} without"
+            f" {self.task.plausible_rule} and {short} with too few frames for their label"
+        )
+
     def _check_sizes(self, dataset: Dataset) -> None:
         if not self.steps_per_epoch:
-            implausible, short = self.left_out.values()
             others = "data.plausible_only=false, data.max_frames higher or data.validation_share lower"
             raise UserError(
                 f"{dataset.path}: {len(self.chosen)} clips to train on, fewer than a batch"
-                f" ({self.config.optimizer.batch_size}): of {len(self.training)} that are not for validation,"
-                f" {implausible} do not have {self.task.plausible_rule}, and {short} have too few frames for their"
-                f" label; set {'optimizer.batch_size lower' if len(self.chosen) else others}"
+                f" ({self.config.optimizer.batch_size}): {self.left_out_words};"
+                f" set {'optimizer.batch_size lower' if len(self.chosen) else others}"
             )
         if not len(self.validation) and self.config.data.validation_share:
             raise UserError(

@@ -1,7 +1,7 @@
 """Which recipe of training is best: several, with several seeds, at equal computing time, on signers held out in turn.
 
     python -m scripts.benchmarks.recipes RECIPES.toml --data DATA --output out/recipes --test-signers 3
-    python -m scripts.benchmarks.recipes RECIPES.toml --data DATA --output out/recipes --test-signers 3 --test wide
+    ... the same, with --test smaller-batches
 
 RECIPES.toml has a table a recipe, with the settings that it changes; the first is what others are compared with:
 

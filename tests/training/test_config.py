@@ -169,6 +169,8 @@ def test_a_word_needs_no_quotes():
         ("augment.drop_face_probability=nan", "augment.drop_face_probability is nan, expected at least 0"),
         ("augment.spatial_mask_low=0.5", "spatial_mask_low is 0.5, expected at most augment.spatial_mask_high"),
         ("augment.hand_scale=1.0", "augment.hand_scale is 1.0, expected at least 0 and below 1"),
+        ("augment.drop_face_probability=0.5", "is 0.5, but features.kind=hand does not see the face: expected 0"),
+        ("augment.drop_pose_probability=0.5", "is 0.5, but features.kind=hand does not see the body: expected 0"),
     ],
 )
 def test_values_that_cannot_be_trained_with(override, message):

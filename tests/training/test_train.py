@@ -151,11 +151,17 @@ def test_from_scores_to_a_model_trained_on_what_the_filter_kept(
     command(filter_command, "--dataset", toy_dataset, *words)
     kept = sum(score >= threshold for score in scores)
     assert Dataset.open(filtered).count("train") == kept < len(scores)
-    settings = [*toy_settings, "--set", "optimizer.epochs=1", "--set", "data.plausible_only=false"]
+    changes = ("optimizer.epochs=1", "data.plausible_only=false", "data.max_frames=3")
+    settings = [*toy_settings, *(word for change in changes for word in ("--set", change))]
     command(train, "--dataset", filtered, "--output", tmp_path / "final", *settings)
     final = Run.open(tmp_path / "final")
     manifest = final.manifest
     assert manifest["training_clips"] + manifest["validation_clips"] + manifest["too_few_frames"] == kept
     assert manifest["implausible"] == 0
-    assert f"{tmp_path / 'final'}: best validation score" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert f"{tmp_path / 'final'}: best validation score" in said.out
+    clips, short = manifest["training_clips"] + manifest["too_few_frames"], manifest["too_few_frames"]
+    told = " ".join(said.err.split())
+    assert f"of {clips} that are not for validation, left out are 0 without" in told
+    assert short > 0 and f"and {short} with too few frames for their label" in told
     assert final.load_model().count_params() > 0

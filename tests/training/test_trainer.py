@@ -109,7 +109,7 @@ def test_what_is_left_out_of_training_is_counted(dataset, tmp_path, config, left
         (changed(data={"validation_share": 1.0}), "0 clips to train on.* data.validation_share lower"),
         (
             changed(data={"max_frames": 1}),
-            "1 do not have more than two frames with a hand .* 15 have too few frames.*; set data.plausible_only",
+            "1 without more than two frames with a hand .* 15 with too few frames.*; set data.plausible_only",
         ),
     ],
 )

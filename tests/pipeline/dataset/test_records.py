@@ -2,6 +2,7 @@ import dataclasses
 import gzip
 import hashlib
 import os
+import pathlib
 import struct
 import subprocess
 import sys
@@ -151,6 +152,7 @@ def test_the_same_records_make_the_same_bytes(tmp_path):
     assert (tmp_path / "a").read_bytes()[:10] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 
+ROOT = pathlib.Path(__file__).parents[3]
 # Prints of records of 15 lengths how many different files each makes.
 SAME_RECORDS = """
 import ctypes, pathlib
@@ -173,7 +175,8 @@ print(*map(len, found.values()))
 def test_the_same_records_make_the_same_bytes_anywhere_in_memory():
     """`_FIRST = 4000` makes two or three of each."""
     environment = os.environ | {"PYTHONMALLOC": "malloc"}
-    run = subprocess.run([sys.executable, "-c", SAME_RECORDS], env=environment, text=True, capture_output=True)
+    command = [sys.executable, "-c", SAME_RECORDS]
+    run = subprocess.run(command, env=environment, cwd=ROOT, text=True, capture_output=True, check=False)
     assert (run.stdout.split(), run.stderr) == (["1"] * 15, "")
 
 
