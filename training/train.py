@@ -71,9 +71,9 @@ def train(arguments: argparse.Namespace) -> None:
         if not trainer.model.head.per_frame:
             bar.console.print(_classes(trainer.training.clips))
         if len(trainer.chosen) < len(trainer.training):
-            bar.console.print(f"{len(trainer.chosen)} clips to train on: {trainer.left_out_words}")
+            bar.console.print(f"{len(trainer.chosen):,} clips to train on: {trainer.left_out_words}")
         if trainer.passes > 1:
-            clips = f"{len(trainer.chosen)} clips to train on: each epoch goes over them {trainer.passes} times"
+            clips = f"{len(trainer.chosen):,} clips to train on: each epoch goes over them {trainer.passes} times"
             bar.console.print(f"{clips}, for optimizer.fewest_steps={config.optimizer.fewest_steps}")
         task = bar.add_task("training", total=steps, completed=done, already=done, note="")
         for epoch in range(trainer.start_epoch, config.optimizer.epochs):

@@ -79,8 +79,8 @@ class Trainer:
     def left_out_words(self) -> str:
         implausible, short = self.left_out.values()
         return (
-            f"of {len(self.training)} that are not for validation, left out are {implausible} without"
-            f" {self.task.plausible_rule} and {short} with too few frames for their label"
+            f"of {len(self.training):,} that are not for validation, left out are {implausible:,} without"
+            f" {self.task.plausible_rule} and {short:,} with too few frames for their label"
         )
 
     def _check_sizes(self, dataset: Dataset) -> None:
