@@ -23,15 +23,6 @@ from pipeline.tasks.fingerspelling import Fingerspelling
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(pathlib.Path(__file__).parents[2])}
 
 
-@pytest.fixture(scope="session")
-def model(toy_run, toy_dataset, command, made_once) -> pathlib.Path:
-    from inference import export
-
-    return made_once(
-        "toy-model", lambda folder: command(export, "--run", toy_run, "--dataset", toy_dataset, "--output", folder)
-    )
-
-
 def bomb(kind: str, clip: Clip) -> bytes:
     """A few MB of gzip that unpack to 3 GB, or to the longest record that there may be."""
     if kind == "zeros":
@@ -67,7 +58,7 @@ READERS = {
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["zeros", "no clips", "clips", "one record"])
 @pytest.mark.parametrize("reader", READERS)
-def test_a_bomb(reader, kind, toy_dataset, model, tmp_path):
+def test_a_bomb(reader, kind, toy_dataset, toy_model, tmp_path):
     dataset = pathlib.Path(shutil.copytree(toy_dataset, tmp_path / "dataset"))
     manifest = directories.read_json(dataset / directories.MANIFEST)
     report = dataset / "reports/00000-of-00002.json"
@@ -79,7 +70,7 @@ def test_a_bomb(reader, kind, toy_dataset, model, tmp_path):
     file |= {"bytes": path.stat().st_size, "file_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     directories.write_json(dataset / directories.MANIFEST, manifest)
     directories.write_json(report, directories.read_json(report) | {"files": manifest["shards"][0]["files"]})
-    words = [word.format(dataset, model=model, o=tmp_path / "o") for word in READERS[reader].split()]
+    words = [word.format(dataset, model=toy_model, o=tmp_path / "o") for word in READERS[reader].split()]
     line = [sys.executable, "-c", MEASURED, str(tmp_path / "peak"), *words]
     done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     said = [line for line in (done.stdout + done.stderr).splitlines() if file["name"] in line]
@@ -90,13 +81,13 @@ def test_a_bomb(reader, kind, toy_dataset, model, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../evil", "/{}/evil", "a/../../evil", "..\\evil", f"{'../' * 9}tmp/evil"])
-def test_an_archive_with_a_path_in_it(name, toy_data, model, tmp_path, monkeypatch):
+def test_an_archive_with_a_path_in_it(name, toy_data, toy_model, tmp_path, monkeypatch):
     """Nothing is written outside of the folder into which it is unpacked, which is gone afterwards."""
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     monkeypatch.setattr("tempfile.tempdir", None)
     (tmp_path / "temporary").mkdir()
     packed = tmp_path / submit.ZIP
-    submit.pack(model, packed)
+    submit.pack(toy_model, packed)
     with zipfile.ZipFile(packed, "a") as archive:
         archive.writestr(name.format(tmp_path), "evil")
     files = sorted((toy_data / "train_landmarks").iterdir())

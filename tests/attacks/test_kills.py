@@ -142,18 +142,12 @@ def runner(server, tmp_path) -> Runner:
 
 
 @pytest.fixture(scope="session")
-def place(toy_data, toy_dataset, toy_run, command, made_once) -> pathlib.Path:
+def place(toy_data, toy_dataset, toy_run, toy_model, made_once) -> pathlib.Path:
     """What the commands read. Shared: read it, do not change it."""
 
-    def make_model(folder: pathlib.Path) -> None:
-        from inference import export
-
-        command(export, "--run", toy_run, "--dataset", toy_dataset, "--output", folder)
-
     def make(folder: pathlib.Path) -> None:
-        for name, source in {"data": toy_data, "dataset": toy_dataset, "run": toy_run}.items():
+        for name, source in {"data": toy_data, "dataset": toy_dataset, "run": toy_run, "model": toy_model}.items():
             shutil.copytree(source, folder / name)
-        shutil.copytree(made_once("toy-model", make_model), folder / "model")
         dataset, request = Dataset.open(toy_dataset), directories.Request(score_table.KIND, {})
         directories.prepare(folder / "scores", request)
         clips = [each for split in dataset.splits for each in dataset.clips(split)]

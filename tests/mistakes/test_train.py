@@ -48,7 +48,7 @@ MISTAKES = {
     ),
     "no space later": (
         ("cannot_be_written", CHECKPOINT),
-        f"{TRAINED} --checkpoint-minutes 0",
+        f"{TRAINED} --set data.plausible_only=false --checkpoint-minutes 0",
         f"{CHECKPOINT}: No space",
     ),
 }
