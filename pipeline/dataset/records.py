@@ -38,7 +38,7 @@ _KINDS = {
 }
 
 # The file's bytes depend on these three, and on the records being compressed one by one: level 1 of python-isal gives
-# the same bytes on every CPU, if the first call for a stream takes fewer than 16 bytes and flushes them. With more,
+# the same bytes on every CPU, if the first call for a stream takes fewer than 16 bytes and flushes them. Otherwise
 # ISA-L 2.32 hashes the address of the stream's state in place of its second bytes (igzip_icf_body_h1_gr_bt.asm,
 # `.write_first_byte` reads rcx before it is set), and at one address of some 8,000 compresses to other bytes.
 _LEVEL = 1

@@ -19,6 +19,8 @@ from pipeline.dataset import records
 from pipeline.dataset.clips import Clip
 from pipeline.tasks.body import POINTS
 
+ROOT = pathlib.Path(__file__).parents[3]
+
 ids = st.integers(-(1 << 63), (1 << 63) - 1)
 
 
@@ -152,7 +154,6 @@ def test_the_same_records_make_the_same_bytes(tmp_path):
     assert (tmp_path / "a").read_bytes()[:10] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 
-ROOT = pathlib.Path(__file__).parents[3]
 # Prints of records of 15 lengths how many different files each makes.
 SAME_RECORDS = """
 import ctypes, pathlib
